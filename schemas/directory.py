@@ -1,0 +1,207 @@
+"""The directory: `council.json`, which k of n governors sign, and one `members/{member}.json` each.
+
+May import pydantic and `schemas`; `keys.directory` reads them from the verified TUF repository.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from schemas.bulletin.vocabularies import Classification, DeskFunction, Tlp, Topic
+from schemas.limits import DESKS_PER_MEMBER_MAX, MEMBERS_MAX, SIGNATURES_MAX
+from schemas.scalars import (
+    UNIT_PATTERN,
+    Base64,
+    Count,
+    DeskId,
+    ExchangeName,
+    MemberId,
+    Message,
+    Ordinal,
+    Sha256Hex,
+    SortedUnique,
+    Version,
+    Word,
+)
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Origin = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./-]{1,200}$")]
+UnitName = Annotated[str, StringConstraints(pattern=f"^{UNIT_PATTERN}$")]
+
+
+class Names(Message):
+    """A name in the three languages of the exchange."""
+
+    ar: Name
+    fr: Name
+    en: Name
+
+
+class IdentityKey(Message):
+    """A signing identity's public pair: Ed25519 (32 bytes) and ML-DSA-65 (1952 bytes)."""
+
+    ed25519: Annotated[Base64, Field(min_length=32, max_length=32)]
+    ml_dsa_65: Annotated[Base64, Field(min_length=1952, max_length=1952)]
+
+
+class Ceiling(Message):
+    """The most that a member's desks may receive."""
+
+    tlp: Tlp
+    classification: Classification
+
+
+class CouncilMember(Message):
+    """A member: its kind, names, ceiling, and the functions granted to each of its desks (by unit)."""
+
+    kind: Literal["state", "organisation"]
+    names: Names
+    ceiling: Ceiling
+    desks: Annotated[
+        dict[UnitName, Annotated[tuple[DeskFunction, ...], SortedUnique]],
+        Field(max_length=DESKS_PER_MEMBER_MAX),
+    ]
+
+
+class Group(Message):
+    """A grouping of members, which a sender's node expands to desks."""
+
+    names: Names
+    members: Annotated[tuple[MemberId, ...], Field(min_length=1), SortedUnique]
+
+
+class LogKeys(Message):
+    """One log: its origin (also its key name), and the pair of keys that sign its checkpoints."""
+
+    origin: Origin
+    ed25519: Annotated[Base64, Field(min_length=32, max_length=32)]
+    ml_dsa_44: Annotated[Base64, Field(min_length=1312, max_length=1312)]
+
+
+class Logs(Message):
+    """The two logs of the exchange, in their newest generation."""
+
+    generation: Ordinal
+    directory: LogKeys
+    exchange: LogKeys
+
+
+class HubAddress(Message):
+    """Where the hub answers: `authority` is what requests sign; `tls_trust` is PEM certificates."""
+
+    authority: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:\d{1,5})?$")]
+    url: Annotated[str, StringConstraints(pattern=r"^https://[a-z0-9.:\[\]-]+$")]
+    tls_trust: Annotated[str, Field(min_length=1, max_length=65536)]
+
+
+class Deadlines(Message):
+    """Seconds within which a recipient answers, by precedence."""
+
+    flash: Ordinal
+    immediate: Ordinal
+    priority: Ordinal
+    routine: Ordinal
+
+
+class Council(Message):
+    """`council.json`: what only the council decides.
+
+    `witnesses` is the literal `none` for test exchanges, shown everywhere as unwitnessed.
+    """
+
+    v: Version
+    exchange: ExchangeName
+    test: bool
+    members: Annotated[dict[MemberId, CouncilMember], Field(min_length=1, max_length=MEMBERS_MAX)]
+    groups: dict[Word, Group]
+    logs: Logs
+    witnesses: Literal["none"]
+    hub: HubAddress
+    deadlines_seconds: Deadlines
+    grace_seconds: Count
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if not self.test:
+            raise ValueError("without witnesses an exchange is a test exchange")
+        strangers = {m for group in self.groups.values() for m in group.members} - set(self.members)
+        if strangers:
+            raise ValueError(f"groups name members that do not exist: {sorted(strangers)}")
+        if self.logs.directory.origin == self.logs.exchange.origin:
+            raise ValueError("the two logs have different origins")
+        return self
+
+
+class Profile(Message):
+    """What a desk cares for: topics, and the ISO 3166 codes of its area."""
+
+    topics: Annotated[tuple[Topic, ...], SortedUnique]
+    area: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")], ...], SortedUnique
+    ]
+
+
+class Desk(Message):
+    """A desk as its member declares it. Without `node` it cannot send or receive (an auditor's desk)."""
+
+    names: Names
+    request: Annotated[Base64, Field(min_length=32, max_length=32)]
+    node: IdentityKey | None = None
+    release: Annotated[tuple[IdentityKey, ...], Field(max_length=SIGNATURES_MAX)]
+    release_threshold: Annotated[int, Field(ge=0, le=SIGNATURES_MAX)]
+    bulletin_versions: Annotated[tuple[Ordinal, ...], Field(min_length=1, max_length=16)]
+    profile: Profile
+    deputy: DeskId | None = None
+
+    @model_validator(mode="after")
+    def _threshold_can_be_met(self) -> Self:
+        if self.release_threshold > len(self.release):
+            raise ValueError("the release threshold is more than the release keys")
+        return self
+
+
+class MemberFile(Message):
+    """`members/{member}.json`: a member's desks and keys, signed by the member alone."""
+
+    v: Version
+    exchange: ExchangeName
+    member: MemberId
+    desks: Annotated[dict[UnitName, Desk], Field(max_length=DESKS_PER_MEMBER_MAX)]
+    classification_names: dict[Classification, Names]
+    revoked: Annotated[tuple[Sha256Hex, ...], Field(max_length=1024), SortedUnique]
+
+    @model_validator(mode="after")
+    def _no_raw_key_twice(self) -> Self:
+        raw: list[bytes] = []
+        for desk in self.desks.values():
+            raw.append(desk.request)
+            for identity in (*desk.release, *((desk.node,) if desk.node else ())):
+                raw += [identity.ed25519, identity.ml_dsa_65]
+        if len(set(raw)) != len(raw):
+            raise ValueError("a raw key occurs twice")
+        return self
+
+
+class Invitation(Message):
+    """What a new node or auditor needs: where the hub is, its logs' keys, and the first trust root.
+
+    `root` is the exact bytes of a TUF root that k of n governors signed; it is handed over in person.
+    """
+
+    v: Version
+    exchange: ExchangeName
+    hub: HubAddress
+    logs: Logs
+    root: Base64
+
+
+class HubDescription(Message):
+    """What a new hub tells the governors, who put it into `council.json`; `online` is its TUF key."""
+
+    v: Version
+    exchange: ExchangeName
+    hub: HubAddress
+    logs: Logs
+    online: Annotated[Base64, Field(min_length=32, max_length=32)]

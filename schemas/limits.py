@@ -1,0 +1,105 @@
+"""Every limit of the protocol, each with its unit and its reason.
+
+May import nothing of Barid; parsers, hub and node read it.
+"""
+
+from typing import Final
+
+INTEGER_MAX: Final = 2**53 - 1
+"""Largest JSON integer that every implementation reads alike (RFC 8259 section 6, I-JSON)."""
+
+JSON_DEPTH_MAX: Final = 64
+"""Nesting levels; a bulletin needs about 12."""
+
+BULLETIN_BYTES_MAX: Final = 256 * 1024
+"""Bytes of one bulletin's JSON (the bulletin's specification)."""
+
+SEALED_PART_BYTES_MAX: Final = 64 * 1024
+"""Bytes of the sealed part: a release of 8 people takes about 40 KB of signatures, plus salts."""
+
+RECIPIENTS_MAX: Final = 500
+"""Desks of one envelope: every desk of a continent of 55 members at nine each."""
+
+ENVELOPE_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Bytes of an envelope's JSON: a bulletin at its cap padded, in base64, plus 500 slots of 1.6 KB."""
+
+STATEMENT_BYTES_MAX: Final = 256 * 1024
+"""Bytes of one statement's payload: a header with 500 recipients takes about 110 KB."""
+
+SIGNATURES_MAX: Final = 16
+"""Signatures of one statement: as many releasers as one desk will ever ask for."""
+
+ACKNOWLEDGED_ITEMS_MAX: Final = 100
+"""Envelopes in one acknowledgement (the protocol)."""
+
+ACKNOWLEDGEMENT_BYTES_MAX: Final = 64 * 1024
+"""Bytes of an acknowledgement's JSON with its signature."""
+
+TOPICS_MAX: Final = 11
+"""Each topic of the vocabulary once."""
+
+RELEASE_TO_MAX: Final = 64
+"""Members named by `release_to`."""
+
+ATTACHMENTS_MAX: Final = 20
+"""Attachments of one bulletin (the bulletin's specification)."""
+
+ATTACHMENT_BYTES_MAX: Final = 1024**3
+"""Bytes of one sealed attachment; longer recordings travel in parts."""
+
+ENVELOPE_LIFE_SECONDS_MAX: Final = 30 * 24 * 3600
+"""From `created` to `expires` (the protocol): no longer than a sealing key's private half is kept."""
+
+CREATED_SKEW_SECONDS_MAX: Final = 24 * 3600
+"""Between `created` and the entry's `at` (the protocol)."""
+
+DIRECTORY_GRACE_SECONDS: Final = 600
+"""How long a directory that was in force is still taken when nothing that matters changed (the protocol)."""
+
+REQUEST_LIFE_SECONDS_MAX: Final = 60
+"""From a request signature's `created` to its `expires` (the protocol)."""
+
+REQUEST_SKEW_SECONDS_MAX: Final = 60
+"""How far a request's `created` may lie ahead of the hub's clock."""
+
+SEALING_KEY_LIFE_SECONDS: Final = 60 * 24 * 3600
+"""A sealing key is valid this long (the protocol)."""
+
+SEALING_KEY_RENEWAL_SECONDS: Final = 30 * 24 * 3600
+"""A new sealing key is made this long after its predecessor (the protocol)."""
+
+SEALING_KEY_RATE_SECONDS: Final = 24 * 3600
+"""One sealing key statement without, and one with, `revokes` in this time (the protocol)."""
+
+BATCH_ENVELOPES_MAX: Final = 512
+"""Submissions in one transaction of the sequencer (the protocol)."""
+
+INBOX_PAGE_MAX: Final = 100
+"""Items of one inbox answer."""
+
+LONG_POLL_SECONDS_MAX: Final = 60
+"""Longest wait of an inbox request (the protocol)."""
+
+INLINE_BYTES_MAX: Final = 64 * 1024
+"""A body up to this size may travel inside the inbox answer."""
+
+OPENINGS_PAGE_MAX: Final = 256
+"""Openings of one answer: one tile's width."""
+
+TRUST_FILE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Bytes of one TUF metadata or target file: 50 members with 400 desks stay under 3 MB."""
+
+ROOT_ROTATIONS_MAX: Final = 256
+"""Root versions that a client walks in one refresh."""
+
+GOVERNORS_MAX: Final = 64
+"""Governors of a council."""
+
+MEMBERS_MAX: Final = 128
+"""Members of an exchange: twice the states of Africa."""
+
+DESKS_PER_MEMBER_MAX: Final = 64
+"""Desks of one member."""
+
+REFUSALS_PER_HOUR_MAX: Final = 100
+"""Final refusals that one desk may have logged in an hour: a person's mistakes, not a flood."""

@@ -1,0 +1,98 @@
+"""Receipts, openings and inbox items: how the hub shows a party what stands in the log.
+
+May import pydantic and `schemas`; the hub writes them, nodes and auditors verify them with `broker.tlog`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from schemas.limits import INBOX_PAGE_MAX, OPENINGS_PAGE_MAX, RECIPIENTS_MAX
+from schemas.scalars import Base64, Count, DeskId, Message, Ordinal, Sha256Hex
+from schemas.statements import Statement
+
+SALT_BYTES = 32
+
+Salt = Annotated[Base64, Field(min_length=SALT_BYTES, max_length=SALT_BYTES)]
+
+PATH_MAX = 64
+"""Hashes of an inclusion path: one for each level of a tree of 2^64 leaves."""
+
+
+class Place(Message):
+    """The number of an envelope between one sender and one recipient, and the salt that blinds it."""
+
+    desk: DeskId
+    n: Ordinal
+    place_salt: Salt
+
+
+class Receipt(Message):
+    """Proof that an entry stands in the exchange log; `places` are those that concern the reader."""
+
+    entry: Base64
+    salt: Salt
+    places: Annotated[tuple[Place, ...], Field(max_length=RECIPIENTS_MAX)]
+    index: Count
+    path: Annotated[tuple[Sha256Hex, ...], Field(max_length=PATH_MAX)]
+    checkpoint: Annotated[str, Field(min_length=1, max_length=16384)]
+
+
+class InboxItem(Message):
+    """One waiting envelope, as its recipient gets it; `body` only where it was small enough to inline."""
+
+    statement: Statement
+    slot: Base64
+    receipt: Receipt
+    body: Base64 | None = None
+
+
+class InboxPage(Message):
+    """Waiting items by precedence, then index; `next` is the cursor where others wait behind them."""
+
+    items: Annotated[tuple[InboxItem, ...], Field(max_length=INBOX_PAGE_MAX)]
+    next: Annotated[str, StringConstraints(pattern=r"^[0-3]-\d{1,16}$")] | None = None
+
+
+class Opening(Message):
+    """What stands behind one leaf: salt (exchange log only), entry, and the statement if one was signed."""
+
+    index: Count
+    salt: Salt | None = None
+    entry: Base64
+    statement: Statement | None = None
+
+
+class OpeningsPage(Message):
+    """Openings that concern the caller, ascending by index; an auditor desk gets every one."""
+
+    openings: Annotated[tuple[Opening, ...], Field(max_length=OPENINGS_PAGE_MAX)]
+
+
+class RecipientStatus(Message):
+    """What one recipient answered: the receipts of its acknowledgements with their statements."""
+
+    desk: DeskId
+    acknowledgements: tuple[AcknowledgementProof, ...]
+
+
+class AcknowledgementProof(Message):
+    """A logged acknowledgement: the signed statement, and the receipt of its entry."""
+
+    statement: Statement
+    receipt: Receipt
+
+
+class EnvelopeStatus(Message):
+    """What became of an envelope, for its sender: the receipt, and each recipient's answers."""
+
+    receipt: Receipt
+    recipients: tuple[RecipientStatus, ...]
+
+
+class SealingKeyStatements(Message):
+    """Every sealing-key statement of a desk that was logged, ascending by epoch."""
+
+    statements: tuple[Statement, ...]
