@@ -1,0 +1,210 @@
+"""The ceremony that starts an exchange: members hand in requests, governors sign root and targets.
+
+May import `schemas`, `keys.repository` and `keys.trust`; does no I/O, so that it also runs on a machine
+without a network. `barid trust init`, `barid node init` and the hub call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from securesystemslib.signer import KEY_TYPE_ED25519, Key, Signer, SSlibKey
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import TargetFile
+
+from keys.derivation import sha256_hex
+from keys.directory import MEMBER_ROLE_PREFIX, MemberPart
+from keys.repository import (
+    CouncilFiles,
+    Governance,
+    delegation,
+    sign_member,
+    sign_root,
+    sign_targets,
+)
+from keys.repository import TrustSigner as TrustSigner
+from keys.repository import online_signer as online_signer
+from keys.repository import sign_snapshot as sign_snapshot
+from keys.repository import sign_timestamp as sign_timestamp
+from keys.trust import check_distinct_keys, member_path, verify_member
+from keys.tuf_files import check_tuf_keys, metadata_name, target_name
+from schemas.directory import MemberFile
+from schemas.errors import ConfigurationError, ParseError, VerificationError
+from schemas.limits import TRUST_FILE_BYTES_MAX
+from schemas.loader import dump_json, parse
+from schemas.scalars import Base64, MemberId, Message, Version
+
+REQUEST_BYTES_MAX: Final = 4 * TRUST_FILE_BYTES_MAX
+"""Bytes of a member's request: its metadata and its file, in base64."""
+
+
+class _KeyValue(Message):
+    public: str
+
+
+class _TufKey(Message):
+    """A public key in TUF's form; its keyid is computed, never given."""
+
+    keytype: Literal["ed25519", "ml-dsa"]
+    scheme: Literal["ed25519", "ml-dsa-44/1", "ml-dsa-65/1", "ml-dsa-87/1"]
+    keyval: _KeyValue
+
+
+class _RequestFile(Message):
+    """`member-request.json`: what a member gives the governors, in person."""
+
+    v: Version
+    member: MemberId
+    key: _TufKey
+    metadata: Base64
+    file: Base64
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRequest:
+    """A member's verified wish to take part: its key, and its first file signed by it."""
+
+    member: str
+    key: Key
+    metadata: bytes
+    data: bytes
+    part: MemberPart
+
+    @property
+    def file(self) -> MemberFile:
+        """The member's file."""
+        return self.part.file
+
+    def files(self) -> dict[str, bytes]:
+        """Its TUF files by their name under `/v1/trust/`."""
+        role = MEMBER_ROLE_PREFIX + self.member
+        return {
+            metadata_name(role, self.part.metadata.version): self.metadata,
+            target_name(member_path(self.member), self.part.file_sha256): self.data,
+        }
+
+
+def member_request(exchange: str, file: MemberFile, signer: Signer, expires: datetime) -> bytes:
+    """Write a member's request: the first version of its file, signed by its key.
+
+    Args:
+        exchange: the exchange that it asks to join.
+        file: its desks and keys.
+        signer: the member's key.
+        expires: UTC, whole seconds; from then on none of the file's keys counts.
+
+    Raises:
+        ConfigurationError: the file is of another exchange.
+    """
+    if file.exchange != exchange:
+        raise ConfigurationError(f"the member file is of {file.exchange}, not of {exchange}")
+    metadata, data = sign_member(1, file, [signer], expires).values()
+    return dump_json(
+        _RequestFile(
+            v=1,
+            member=file.member,
+            key=_TufKey.model_validate(signer.public_key.to_dict()),
+            metadata=metadata,
+            file=data,
+        )
+    )
+
+
+def read_member_request(data: bytes) -> MemberRequest:
+    """Read and verify a member's request: the governors decide whose it is, this whether it is whole.
+
+    Raises:
+        ParseError: not a request.
+        VerificationError: the key did not sign this file, or it is not a first version.
+    """
+    request = parse(_RequestFile, data, REQUEST_BYTES_MAX)
+    key = _load_key(request.key)
+    check_tuf_keys([key])
+
+    def read_file(path: str, listed: TargetFile) -> tuple[str, bytes]:
+        try:
+            listed.verify_length_and_hashes(request.file)
+        except RepositoryError as error:
+            raise VerificationError(f"{path} is not the file that was signed") from error
+        return sha256_hex(request.file), request.file
+
+    part = verify_member(
+        request.member, delegation(request.member, [key]), request.metadata, read_file
+    )
+    if part.metadata.version != 1:
+        raise VerificationError("a request carries the first version of the member's metadata")
+    return MemberRequest(request.member, key, request.metadata, request.file, part)
+
+
+def _load_key(key: _TufKey) -> Key:
+    try:
+        if key.keytype == KEY_TYPE_ED25519:
+            public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.keyval.public))
+            loaded = SSlibKey.from_crypto(public)
+        else:
+            loaded = SSlibKey.from_crypto(load_pem_public_key(key.keyval.public.encode()))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ParseError("the member's key does not load") from error
+    if loaded.to_dict() != key.model_dump():
+        raise ParseError("the member's key is not what its type says")
+    return loaded
+
+
+def init_repository(
+    council: CouncilFiles,
+    requests: Sequence[MemberRequest],
+    governance: Governance,
+    online: bytes,
+    expires: datetime,
+) -> dict[str, bytes]:
+    """Make the first version of everything but snapshot and timestamp, which the hub signs.
+
+    Args:
+        council: council and access rules.
+        requests: those of the members that join at once; the others may follow.
+        governance: the governors, of whom a threshold signs.
+        online: the hub's raw Ed25519 key, 32 bytes.
+        expires: of root and targets, UTC, whole seconds.
+
+    Returns:
+        Name under `/v1/trust/` → bytes.
+
+    Raises:
+        ConfigurationError: a request does not fit the council, or two members share a key.
+    """
+    for request in requests:
+        _check_request(request, council)
+    if len({request.member for request in requests}) != len(requests):
+        raise ConfigurationError("a member handed in two requests: choose one")
+    try:
+        check_distinct_keys(request.part for request in requests)
+        check_tuf_keys(request.key for request in requests)
+    except VerificationError as error:
+        raise ConfigurationError(f"{error}: each member makes its own keys") from error
+    member_keys = {request.member: (request.key,) for request in requests}
+    files = sign_root(1, governance, online, expires)
+    files |= sign_targets(1, council, member_keys, governance.signers, expires)
+    for request in requests:
+        files |= request.files()
+    return files
+
+
+def _check_request(request: MemberRequest, files: CouncilFiles) -> None:
+    council = files.council
+    if request.file.exchange != council.exchange:
+        raise ConfigurationError(
+            f"{request.member} asks to join {request.file.exchange}, not {council.exchange}"
+        )
+    if request.member not in council.members:
+        raise ConfigurationError(f"{request.member} is no member: add it to council.json first")
+    strangers = request.file.desks.keys() - council.members[request.member].desks.keys()
+    if strangers:
+        raise ConfigurationError(
+            f"council.json grants nothing to {request.member}/{min(strangers)}: add the desk there"
+        )
