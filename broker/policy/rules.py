@@ -1,0 +1,171 @@
+"""Access rules in Cedar: loaded strictly, decided once for each recipient.
+
+May import cedarpy, `schemas` and its own room. Everyone who admits an envelope calls `decide_all`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Final
+
+import cedarpy
+
+from broker.policy.context import (
+    Party,
+    SendContext,
+    cedar_context,
+    cedar_entity,
+    cedar_request,
+    context_of,
+)
+from broker.policy.loading import EVALUATION_ERROR, NO_PERMIT, LoadedRules, load_rules
+from schemas.envelope import Header
+from schemas.errors import Problem, VerificationError
+
+DECISIONS_KEPT_MAX: Final = 8192
+"""Decisions remembered by one rule set: some 10 MB."""
+
+PartyLookup = Callable[[str], Party | None]
+"""Gives the party with a desk id, None for a desk that the directory does not have."""
+
+_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for one recipient, and by which policies.
+
+    Args:
+        policies: sorted @ids: those that permit if `allowed`, else those that forbid, or one of
+            `NO_PERMIT` and `EVALUATION_ERROR` alone.
+    """
+
+    allowed: bool
+    policies: tuple[str, ...]
+
+
+_UNDECIDED: Final = Decision(allowed=False, policies=(EVALUATION_ERROR,))
+
+
+class AccessRules:
+    """One rule set of the directory, parsed and validated; make it with `load`.
+
+    Denies by default, and a forbid wins (Cedar). Where any policy errs, the answer is no: Cedar
+    itself would skip that policy, though it may be the forbid that matters.
+    """
+
+    def __init__(self, loaded: LoadedRules) -> None:
+        self._loaded = loaded
+        self._known: dict[tuple[str, str, str], Decision] = {}
+
+    @classmethod
+    def load(cls, policy_text: str, schema_text: str) -> AccessRules:
+        """Parse and validate rules (the protocol's "Directory and access rules").
+
+        Args:
+            policy_text: `policy.cedar`; every policy has its own @id.
+            schema_text: `policy.cedarschema`.
+
+        Raises:
+            ConfigurationError: with every finding, each naming the policy by its @id.
+        """
+        return cls(load_rules(policy_text, schema_text))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The @ids of all policies, sorted."""
+        return tuple(sorted(self._loaded.names.values()))
+
+    def decide(self, sender: Party, recipient: Party, context: SendContext) -> Decision:
+        """Decide for one recipient; never raises."""
+        return self.decide_each(sender, (recipient,), context)[0]
+
+    def decide_each(
+        self, sender: Party, recipients: Sequence[Party], context: SendContext
+    ) -> tuple[Decision, ...]:
+        """Decide for each recipient, in their order; never raises.
+
+        A decision is remembered under the exact texts that Cedar reads, on which alone it depends.
+        """
+        # A time that no rule reads would only make every second's questions new ones.
+        what = cedar_context(context if self._loaded.reads_time else replace(context, at=_NO_TIME))
+        keys = [(cedar_entity(sender), cedar_entity(recipient), what) for recipient in recipients]
+        known = self._known
+        asked = {
+            key: party for key, party in zip(keys, recipients, strict=True) if key not in known
+        }
+        if not asked:
+            return tuple(known[key] for key in keys)
+        answers = dict(zip(asked, self._ask(sender, tuple(asked.values()), what), strict=True))
+        decisions = tuple(answers.get(key) or known[key] for key in keys)
+        if len(known) + len(answers) > DECISIONS_KEPT_MAX:
+            self._known = known = {}
+        known.update(answers)
+        return decisions
+
+    def _ask(self, sender: Party, recipients: Sequence[Party], what: str) -> list[Decision]:
+        loaded = self._loaded
+        texts = sorted({cedar_entity(party) for party in (sender, *recipients)})
+        requests = [cedar_request(sender.desk, recipient.desk, what) for recipient in recipients]
+        try:
+            entities = cedarpy.Entities.from_json_str(f"[{','.join(texts)}]", loaded.schema)
+            results = cedarpy.is_authorized_batch(
+                requests, loaded.policies, entities, loaded.schema
+            )
+        except ValueError:
+            # A desk that the schema does not describe, as by a newer word. It must not decide for
+            # the others: hub and recipient would differ, since a recipient asks for itself alone.
+            if len(recipients) == 1:
+                return [_UNDECIDED]
+            return [self._ask(sender, (recipient,), what)[0] for recipient in recipients]
+        return [self._decision(result) for result in results]
+
+    def _decision(self, result: cedarpy.AuthzResult) -> Decision:
+        if result.diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
+            return _UNDECIDED
+        # Cedar names policies by their position in the text, and in no order.
+        policies = tuple(sorted(self._loaded.names[name] for name in result.diagnostics.reasons))
+        return Decision(result.allowed, policies or (NO_PERMIT,))
+
+
+def decide_all(
+    rules: AccessRules, parties: PartyLookup, header: Header, at: datetime
+) -> dict[str, Decision]:
+    """Decide for every recipient of an envelope: what sender, hub, recipient and auditor all ask.
+
+    Args:
+        rules: those of the directory by which the envelope is judged.
+        parties: the desks of that directory.
+        header: the envelope's, already parsed.
+        at: UTC, whole seconds: the entry's `at`; for the sender, its clock.
+
+    Returns:
+        The decision by desk id, in the order of the header.
+
+    Raises:
+        Problem: `unknown-recipient`, when the directory does not have a recipient.
+        VerificationError: the directory does not have the sender.
+    """
+    sender = parties(header.from_)
+    if sender is None:
+        raise VerificationError(f"the sender {header.from_} is not a desk of this directory")
+    recipients: list[Party] = []
+    for desk in header.desks:
+        recipient = parties(desk)
+        if recipient is None:
+            raise Problem("unknown-recipient", f"{desk} is not a desk of the directory in force")
+        recipients.append(recipient)
+    decisions = rules.decide_each(sender, recipients, context_of(header, at))
+    return dict(zip(header.desks, decisions, strict=True))
+
+
+def default_texts() -> tuple[str, str]:
+    """The rules that Barid ships and their schema, for a council to start from."""
+    room = files("broker.policy")
+    return (
+        room.joinpath("default.cedar").read_text(encoding="utf-8"),
+        room.joinpath("default.cedarschema").read_text(encoding="utf-8"),
+    )
