@@ -1,0 +1,307 @@
+"""Following the hub's two logs without trusting it: growth proved, the directory folded entry by entry.
+
+May import `broker.client`, `broker.tlog`, `keys` and `schemas`; nodes and auditors keep what it verified in a
+store of theirs. Nothing that the hub says counts before it is proved here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from broker.client import HubClient, TrustFileAbsent
+from broker.tlog.checkpoint import Checkpoint
+from broker.tlog.merkle import EMPTY_ROOT, HashReader, consistency_path, leaf_hash, root
+from broker.tlog.proof import verify_consistency
+from broker.tlog.receipt import LogVerifier
+from broker.tlog.tiles import append, reader_from_tiles, tile_path, tile_width
+from keys.history import DirectoryHistory, DirectoryState, Finding
+from keys.tuf_files import TrustFileMissing
+from schemas.directory import Invitation
+from schemas.entries import parse_directory_entry
+from schemas.errors import BaridError, ParseError, Problem, VerificationError
+from schemas.limits import OPENINGS_PAGE_MAX
+from schemas.receipts import Opening
+
+LOGS: Final = ("directory", "exchange")
+
+T = TypeVar("T")
+
+
+class _TileNeeded(BaridError):
+    def __init__(self, level: int, index: int) -> None:
+        self.tile = (level, index)
+        super().__init__(f"tile {level}/{index}")
+
+
+async def over_tiles(
+    client: HubClient, log: str, generation: int, size: int, compute: Callable[[HashReader], T]
+) -> T:
+    """Run a pure tree computation over the hub's tiles, fetching those that it asks for.
+
+    Tiles are not trusted: what is computed from them must be verified against a signed root.
+
+    Args:
+        size: of the tree, in leaves.
+        compute: called again from the start until every tile it asks for is there.
+    """
+    tiles: dict[tuple[int, int], bytes] = {}
+
+    def read_tile(level: int, index: int) -> bytes:
+        if (level, index) not in tiles:
+            raise _TileNeeded(level, index)
+        return tiles[level, index]
+
+    while True:
+        try:
+            return compute(reader_from_tiles(read_tile, size))
+        except _TileNeeded as needed:
+            level, index = needed.tile
+            path = tile_path(level, index, tile_width(level, index, size))
+            tiles[level, index] = await client.tile(log, generation, path)
+
+
+class FollowStore(Protocol):
+    """Where the owner keeps what was followed; it is verified again at every start."""
+
+    def openings(self) -> Iterable[Opening]:
+        """The directory log's openings kept so far, in order."""
+
+    def save(self, openings: Sequence[Opening], checkpoints: dict[str, str]) -> None:
+        """Keep further openings and the newest checkpoints (by log), all or nothing."""
+
+    def checkpoint(self, log: str) -> str | None:
+        """The newest checkpoint kept of a log."""
+
+    def trust_file(self, name: str) -> bytes | None:
+        """A TUF file kept."""
+
+    def save_trust_file(self, name: str, data: bytes) -> None:
+        """Keep a TUF file."""
+
+
+class Follower:
+    """What this party knows of the hub's logs, all of it verified.
+
+    Args:
+        invitation: the trust root, the logs' keys, the exchange's name.
+        client: calls the hub.
+        store: what was kept; replayed here.
+
+    Raises:
+        VerificationError: the store does not verify; it is not this exchange's, or was altered.
+    """
+
+    def __init__(self, invitation: Invitation, client: HubClient, store: FollowStore) -> None:
+        self._client = client
+        self._store = store
+        self._logs = invitation.logs
+        self._verifiers = {
+            "directory": LogVerifier.from_keys(invitation.logs.directory),
+            "exchange": LogVerifier.from_keys(invitation.logs.exchange),
+        }
+        self.history = DirectoryHistory(
+            invitation.exchange, invitation.root, invitation.logs.directory.origin
+        )
+        # Folded, but not kept yet: a refresh that failed half way goes on from here.
+        self._folded: list[Opening] = []
+        self._tiles: dict[tuple[int, int], bytes] = {}
+        self._proved: set[tuple[int, bytes]] = {(0, EMPTY_ROOT)}
+        self._heads: dict[str, Checkpoint] = {}
+        for log in LOGS:
+            text = store.checkpoint(log)
+            if text is None:
+                self._heads[log] = Checkpoint(self._verifiers[log].origin, 0, EMPTY_ROOT)
+            else:
+                self._heads[log] = self._verifiers[log].open(text, both=True)
+        for opening in store.openings():
+            self._fold(opening, self._kept_file)
+        if self._directory_root() != self.directory_checkpoint.root:
+            raise VerificationError("the directory log kept here is not the one that was verified")
+
+    @property
+    def exchange_log(self) -> LogVerifier:
+        """Opens checkpoints of the exchange log."""
+        return self._verifiers["exchange"]
+
+    @property
+    def state(self) -> DirectoryState:
+        """The newest directory state."""
+        return self.history.newest
+
+    @property
+    def directory_checkpoint(self) -> Checkpoint:
+        """The newest verified checkpoint of the directory log."""
+        return self._heads["directory"]
+
+    @property
+    def exchange_checkpoint(self) -> Checkpoint:
+        """The newest verified checkpoint of the exchange log."""
+        return self._heads["exchange"]
+
+    async def refresh(self) -> tuple[Finding, ...]:
+        """Follow both logs to their newest checkpoints.
+
+        1. Fetch the directory log's checkpoint first, then the exchange log's: no exchange entry
+           then names a directory size beyond what is folded here at the next call.
+        2. Both are signed with both keys, and extend what was verified before.
+        3. Fetch the directory log's new openings; each is the leaf that the tree has.
+        4. Fold each into the history, with the trust files that it names.
+        5. Each new entry's exchange_log is a tree that the exchange log grew from.
+        6. Keep all of it.
+
+        Returns:
+            What was found wrong with new entries; the state before them stays in force.
+
+        Raises:
+            Problem: `inconsistent-log` with both checkpoints; `inclusion` for openings that the tree
+                does not have; what the hub answers.
+            HubUnreachable: try again later.
+        """
+        texts = {log: await self._checkpoint(log) for log in LOGS}
+        heads = {log: self._open(log, texts[log]) for log in LOGS}
+        for log in reversed(LOGS):
+            await self._prove_growth(log, heads[log], texts[log])
+        self._heads["exchange"] = heads["exchange"]
+        openings = await self._new_openings(heads["directory"].size)
+        self._check_openings(openings, heads["directory"])
+        found: list[Finding] = []
+        for opening in openings:
+            found += await self._fold_fetching(opening)
+        self._heads["directory"] = heads["directory"]
+        self._store.save(self._folded, texts)
+        self._folded.clear()
+        return tuple(found)
+
+    async def prove_exchange_head(self, checkpoint: Checkpoint) -> None:
+        """Prove that a tree of the exchange log is one with the newest verified one.
+
+        Raises:
+            Problem: `inconsistent-log`.
+        """
+        newest = self.exchange_checkpoint
+        key = (checkpoint.size, checkpoint.root)
+        if key in self._proved or key == (newest.size, newest.root):
+            return
+        if checkpoint.size > newest.size:
+            text = await self._checkpoint("exchange")
+            newest = self._open("exchange", text)
+            await self._prove_growth("exchange", newest, text)
+            self._heads["exchange"] = newest
+            self._store.save((), {"exchange": text})
+        await self._prove("exchange", checkpoint, newest)
+
+    async def _checkpoint(self, log: str) -> str:
+        return await self._client.checkpoint(log, self._logs.generation)
+
+    def _open(self, log: str, text: str) -> Checkpoint:
+        try:
+            return self._verifiers[log].open(text, both=True)
+        except (ParseError, VerificationError) as error:
+            raise Problem("inclusion", f"the {log} log's checkpoint: {error}") from error
+
+    async def _prove_growth(self, log: str, new: Checkpoint, text: str) -> None:
+        old = self._heads[log]
+        try:
+            await self._prove(log, old, new)
+        except Problem as problem:
+            kept = self._store.checkpoint(log) or ""
+            raise Problem(problem.word, problem.detail, checkpoints=[kept, text]) from problem
+
+    async def _prove(self, log: str, old: Checkpoint, new: Checkpoint) -> None:
+        if old.size > new.size:
+            raise Problem("inconsistent-log", f"the {log} log shrank: {old.size} to {new.size}")
+
+        def path(read: HashReader) -> list[bytes]:
+            return consistency_path(old.size, new.size, read)
+
+        try:
+            proof: list[bytes] = []
+            if 0 < old.size < new.size:
+                proof = await over_tiles(self._client, log, self._logs.generation, new.size, path)
+            verify_consistency(old.size, old.root, new.size, new.root, proof)
+        except VerificationError as error:
+            detail = f"the {log} log at {new.size} did not grow from what was signed at {old.size}"
+            raise Problem("inconsistent-log", detail) from error
+        if log == "exchange":
+            self._proved |= {(old.size, old.root), (new.size, new.root)}
+
+    async def _new_openings(self, size: int) -> list[Opening]:
+        openings: list[Opening] = []
+        start = self.state.size
+        while start < size:
+            end = min(start + OPENINGS_PAGE_MAX, size)
+            page = (await self._client.openings("directory", start, end)).openings
+            if [opening.index for opening in page] != list(range(start, end)):
+                raise Problem(
+                    "inclusion", f"the hub withholds directory entries of {start} to {end}"
+                )
+            openings += page
+            start = end
+        return openings
+
+    def _check_openings(self, openings: Sequence[Opening], head: Checkpoint) -> None:
+        # The state holds what an earlier refresh folded, so that new means beyond its size.
+        leaves = [leaf_hash(opening.entry) for opening in openings]
+        grown = append(self.state.size, self._read_tile, leaves)
+        tiles = grown.overlay(self._read_tile)
+        if root(grown.new_size, reader_from_tiles(tiles, grown.new_size)) != head.root:
+            raise Problem(
+                "inclusion", "the directory entries told are not those of the signed tree"
+            )
+
+    def _read_tile(self, level: int, index: int) -> bytes:
+        return self._tiles.get((level, index), b"")
+
+    def _directory_root(self) -> bytes:
+        return root(self.state.size, reader_from_tiles(self._read_tile, self.state.size))
+
+    def _fold(self, opening: Opening, fetch: Callable[[str, int], bytes]) -> tuple[Finding, ...]:
+        leaf = leaf_hash(opening.entry)
+        found = self.history.apply(
+            opening.index, leaf.hex(), opening.entry, opening.statement, fetch
+        )
+        self._tiles |= append(opening.index, self._read_tile, [leaf]).tiles
+        return found
+
+    async def _fold_fetching(self, opening: Opening) -> tuple[Finding, ...]:
+        await self._prove_exchange_log(opening)
+        fetched: dict[str, bytes] = {}
+        wanted = ""
+
+        def fetch(name: str, size_bytes_max: int) -> bytes:
+            nonlocal wanted
+            wanted = name
+            return fetched[name] if name in fetched else self._kept_file(name, size_bytes_max)
+
+        found: tuple[Finding, ...] | None = None
+        while found is None:
+            try:
+                found = self._fold(opening, fetch)
+            except TrustFileMissing as missing:
+                if not wanted or wanted in fetched:
+                    # What was served is not what the entry commits to: neither void nor valid.
+                    raise Problem("directory-invalid", str(missing)) from missing
+                fetched[wanted] = await self._fetch(wanted)
+        for name, data in fetched.items():
+            self._store.save_trust_file(name, data)
+        self._folded.append(opening)
+        return found
+
+    async def _fetch(self, name: str) -> bytes:
+        try:
+            return await self._client.trust_file(name)
+        except TrustFileAbsent as error:
+            raise Problem("directory-invalid", f"the hub withholds {name}") from error
+
+    async def _prove_exchange_log(self, opening: Opening) -> None:
+        entry = parse_directory_entry(opening.entry)
+        told = entry.exchange_log
+        origin = self._verifiers["exchange"].origin
+        await self.prove_exchange_head(Checkpoint(origin, told.size, bytes.fromhex(told.root)))
+
+    def _kept_file(self, name: str, size_bytes_max: int) -> bytes:
+        data = self._store.trust_file(name)
+        if data is None or len(data) > size_bytes_max:
+            raise TrustFileMissing(name)
+        return data

@@ -1,0 +1,196 @@
+"""One log inside one transaction: rows appended, tiles grown, the next checkpoint signed.
+
+May import SQLAlchemy, `broker.tlog` and the hub's tables; `ledger` opens one for each log, and proofs are
+read through it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from broker.hub.tables import entry, log_head, tile
+from broker.tlog.checkpoint import Checkpoint, sign_checkpoint
+from broker.tlog.merkle import HashReader, inclusion_path, leaf_hash, root
+from broker.tlog.note import Note, NoteSigner, parse_note
+from broker.tlog.receipt import exchange_leaf
+from broker.tlog.tiles import TileReader, append, reader_from_tiles
+from schemas.entries import TreeHead
+from schemas.errors import BaridError
+from schemas.receipts import Place, Receipt
+
+LogName = Literal["directory", "exchange"]
+
+
+ED25519_BYTES: Final = 64
+
+
+class LostRace(BaridError):
+    """Another process moved a log meanwhile: this transaction must not be committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A log as it was last committed; `at` is in seconds since 1970."""
+
+    log: LogName
+    generation: int
+    origin: str
+    size: int
+    root: bytes
+    checkpoint: str
+    at: int
+
+    @property
+    def tree(self) -> TreeHead:
+        """Size and root as entries name them."""
+        return TreeHead(size=self.size, root=self.root.hex())
+
+
+def read_head(connection: Connection, log: LogName) -> Head:
+    """Read the committed head of a log."""
+    row = connection.execute(select(log_head).where(log_head.c.log == log)).one()
+    return Head(log, row.generation, row.origin, row.size, row.root, row.checkpoint, row.at)
+
+
+def receipt_checkpoint(checkpoint: str) -> str:
+    """The checkpoint as receipts carry it: with the Ed25519 line alone."""
+    note = parse_note(checkpoint)
+    origin = note.text.partition("\n")[0]
+    kept = [
+        line
+        for line in note.signatures
+        if line.name == origin and len(line.signature) == ED25519_BYTES
+    ]
+    return Note(note.text, tuple(kept)).render()
+
+
+def tile_reader(connection: Connection, log: LogName) -> TileReader:
+    """Read stored tiles, each at most once."""
+    seen: dict[tuple[int, int], bytes] = {}
+
+    def read(level: int, index: int) -> bytes:
+        if (level, index) not in seen:
+            query = select(tile.c.hashes).where(
+                tile.c.log == log, tile.c.level == level, tile.c.tile_index == index
+            )
+            seen[level, index] = connection.execute(query).scalar() or b""
+        return seen[level, index]
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Prover:
+    """Makes receipts for entries of the exchange log out of one head."""
+
+    head: Head
+    checkpoint: str
+    read: HashReader
+
+    @classmethod
+    def of(cls, connection: Connection, head: Head) -> Prover:
+        """Prove within the tree of a committed head."""
+        tiles = tile_reader(connection, head.log)
+        return cls(head, receipt_checkpoint(head.checkpoint), reader_from_tiles(tiles, head.size))
+
+    def receipt(
+        self, index: int, entry_bytes: bytes, salt: bytes, places: Sequence[Place] = ()
+    ) -> Receipt:
+        """The receipt of the entry at `index`."""
+        path = inclusion_path(index, self.head.size, self.read)
+        return Receipt(
+            entry=entry_bytes,
+            salt=salt,
+            places=tuple(places),
+            index=index,
+            path=tuple(step.hex() for step in path),
+            checkpoint=self.checkpoint,
+        )
+
+
+class LogWriter:
+    """Appends to one log within the open transaction; nothing is true before `close` and the commit."""
+
+    def __init__(self, connection: Connection, head: Head) -> None:
+        self._connection = connection
+        self.head = head
+        self._rows: list[dict[str, object]] = []
+        self._leaves: list[bytes] = []
+
+    @property
+    def next_index(self) -> int:
+        """The index that the next entry gets."""
+        return self.head.size + len(self._rows)
+
+    def append(self, entry_bytes: bytes, salt: bytes | None, statement: bytes | None) -> int:
+        """Take an entry; returns its index."""
+        index = self.next_index
+        leaf = leaf_hash(entry_bytes) if salt is None else exchange_leaf(salt, entry_bytes)
+        self._leaves.append(leaf)
+        self._rows.append(
+            {
+                "log": self.head.log,
+                "entry_index": index,
+                "leaf": leaf,
+                "salt": salt,
+                "entry": entry_bytes,
+                "statement": statement,
+            }
+        )
+        return index
+
+    def close(self, signers: Sequence[NoteSigner], at: int) -> Head:
+        """Write the rows and tiles, sign the new checkpoint, and swap the head if nobody else did.
+
+        The swap covers an unchanged log too: both logs move together, or neither does.
+
+        Raises:
+            LostRace: the stored head is not the one that this transaction began with.
+        """
+        new = self._grow(signers, at) if self._rows else self.head
+        swapped = self._connection.execute(
+            update(log_head)
+            .where(
+                log_head.c.log == self.head.log,
+                log_head.c.size == self.head.size,
+                log_head.c.root == self.head.root,
+            )
+            .values(size=new.size, root=new.root, checkpoint=new.checkpoint, at=at)
+        )
+        if swapped.rowcount != 1:
+            raise LostRace(f"the {self.head.log} log moved")
+        return new
+
+    def _grow(self, signers: Sequence[NoteSigner], at: int) -> Head:
+        stored = tile_reader(self._connection, self.head.log)
+        grown = append(self.head.size, stored, self._leaves)
+        new_root = root(grown.new_size, reader_from_tiles(grown.overlay(stored), grown.new_size))
+        self._connection.execute(insert(entry), self._rows)
+        rows = [
+            {"log": self.head.log, "level": level, "tile_index": index, "hashes": hashes}
+            for (level, index), hashes in grown.tiles.items()
+        ]
+        statement = upsert(tile)
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["log", "level", "tile_index"],
+                set_={"hashes": statement.excluded.hashes},
+            ),
+            rows,
+        )
+        checkpoint = Checkpoint(self.head.origin, grown.new_size, new_root)
+        text = sign_checkpoint(checkpoint, signers, at)
+        return Head(
+            self.head.log,
+            self.head.generation,
+            self.head.origin,
+            grown.new_size,
+            new_root,
+            text,
+            at,
+        )

@@ -1,0 +1,327 @@
+"""Relaying an envelope: to all its recipients, or to none.
+
+May import `keys`, `broker.policy`, `broker.tlog` and the hub's own rooms; routes hand bytes in, the ledger
+applies the work. The access decision is `broker.policy.admission.admit`, asked here once for each submission.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from broker.hub.ledger import Answer, Batch, Committed
+from broker.hub.logbook import Prover
+from broker.hub.tables import body, entry, envelope, party, place, slot
+from broker.policy.admission import admit
+from broker.tlog.receipt import place_hash
+from keys.dsse import pae_sha256, signatures_sha256
+from keys.envelope import check_sealed_bytes, parse_header
+from keys.history import DirectoryState
+from schemas.entries import AcceptedRecipient, EnvelopeAccepted, EnvelopeRefused
+from schemas.envelope import Envelope, Header
+from schemas.errors import Finality, Problem
+from schemas.limits import ENVELOPE_BYTES_MAX, REFUSALS_PER_HOUR_MAX
+from schemas.loader import dump_json, parse, to_plain
+from schemas.problems import from_document, to_document
+from schemas.receipts import SALT_BYTES, Place, Receipt
+from schemas.statements import Statement
+
+EARLIER_MAX: Final = 16
+"""Earlier receipts shown with a refusal."""
+
+Verdict = dict[str, tuple[str, ...]] | Problem
+"""The policies that permit each recipient, or the final refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An envelope as it was submitted, parsed once; `pae` identifies it."""
+
+    envelope: Envelope
+    header: Header
+    pae: str
+
+    @property
+    def statement(self) -> Statement:
+        """The signed part, without slots and body."""
+        return Statement(
+            payload_type=self.envelope.payload_type,
+            payload=self.envelope.payload,
+            signatures=self.envelope.signatures,
+        )
+
+
+def read_submission(data: bytes, caller: str) -> Submission:
+    """Parse an envelope; the caller must be its `from` before anything else is looked at.
+
+    Raises:
+        ParseError: not an envelope.
+        Problem: `not-sender`.
+    """
+    parsed = parse(Envelope, data, ENVELOPE_BYTES_MAX)
+    header = parse_header(parsed)
+    if header.from_ != caller:
+        raise Problem("not-sender", f"{caller} submits what {header.from_} signed")
+    return Submission(parsed, header, pae_sha256(parsed))
+
+
+def judge(submission: Submission, state: DirectoryState, at: datetime) -> Verdict:
+    """Verify an envelope and ask the access rules, outside the transaction.
+
+    1. No attachments: this hub cannot store them.
+    2. Signature, directory, times, keys, access rules (`admit`).
+    3. Slots and body are those that the header names.
+
+    Returns:
+        The policies for each recipient, or a final refusal that will be logged.
+
+    Raises:
+        Problem: a refusal that is not logged, since trying again may help or nobody is authenticated.
+    """
+    if submission.header.attachments:
+        raise Problem("attachments-unavailable")
+    check_sealed_bytes(submission.header, submission.envelope.slots, submission.envelope.body)
+    try:
+        return admit(submission.statement, submission.header, state, at)
+    except Problem as problem:
+        if problem.type.finality is not Finality.FINAL:
+            raise
+        return problem
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """The work of one submission: relayed whole, or refused, or answered as before."""
+
+    submission: Submission
+    verdict: Verdict
+    judged_size: int  # of the directory log, when the verdict was reached
+
+    def apply(self, batch: Batch) -> Answer:
+        """Accept or refuse within the batch.
+
+        1. The same bytes again get the same answer, before anything is judged.
+        2. An id is used once.
+        3. A directory that moved since the verdict means judging again.
+        4. One bulletin id has one content; withdrawals and corrections go where the original went.
+        5. Accept for all recipients, or log the refusal.
+        """
+        row = _find(batch.connection, self.submission.header)
+        if row is not None and row.pae != self.submission.pae:
+            return lambda committed: Problem("id-taken", earlier=[_shown(row, committed)])
+        if row is not None:
+            self._replace_damaged(batch.connection, row)
+            return lambda committed: _answer(row, committed)
+        verdict = self.verdict
+        if self.judged_size != batch.state.size:
+            verdict = judge(self.submission, batch.state, batch.at)
+        if not isinstance(verdict, Problem):
+            verdict = _contradiction(batch.connection, self.submission.header) or verdict
+        if isinstance(verdict, Problem):
+            return self._refuse(batch, verdict)
+        return self._accept(batch, verdict)
+
+    def _replace_damaged(self, connection: Connection, row: Row[Any]) -> None:
+        # The submitted bytes were checked against the signed header, the stored ones may have rotted.
+        if row.problem is not None:
+            return
+        at = body.c.entry_index == row.entry_index
+        connection.execute(update(body).where(at).values(ciphertext=self.submission.envelope.body))
+        for desk, data in self.submission.envelope.slots.items():
+            mine = (slot.c.entry_index == row.entry_index) & (slot.c.desk == desk)
+            connection.execute(update(slot).where(mine).values(slot=data))
+
+    def _accept(self, batch: Batch, policies: dict[str, tuple[str, ...]]) -> Answer:
+        header, connection = self.submission.header, batch.connection
+        places = [_next_place(connection, header.from_, desk) for desk in header.desks]
+        logged = EnvelopeAccepted(
+            type="envelope.accepted",
+            at=batch.at,
+            pae=self.submission.pae,
+            signatures=signatures_sha256(self.submission.envelope),
+            header=self.submission.envelope.payload,
+            directory_size=batch.directory_size,
+            recipients=tuple(
+                AcceptedRecipient(
+                    desk=given.desk,
+                    place=place_hash(given.place_salt, given.n),
+                    policies=policies[given.desk],
+                )
+                for given in places
+            ),
+        )
+        row = self._write(batch, dump_json(logged), (header.from_, *header.desks), None)
+        ciphertext = {
+            "entry_index": row["entry_index"],
+            "ciphertext": self.submission.envelope.body,
+        }
+        connection.execute(insert(body), ciphertext)
+        connection.execute(
+            insert(slot), [self._slot(row["entry_index"], given) for given in places]
+        )
+        return lambda committed: _answer(_find_again(committed, header), committed)
+
+    def _slot(self, index: int, given: Place) -> dict[str, object]:
+        return {
+            "entry_index": index,
+            "desk": given.desk,
+            "rank": self.submission.header.precedence.rank,
+            "slot": self.submission.envelope.slots[given.desk],
+            "n": given.n,
+            "place_salt": given.place_salt,
+            "answered": 0,
+        }
+
+    def _refuse(self, batch: Batch, problem: Problem) -> Answer:
+        header = self.submission.header
+        _check_refusal_rate(batch, header.from_)
+        logged = EnvelopeRefused(
+            type="envelope.refused",
+            at=batch.at,
+            pae=self.submission.pae,
+            signatures=signatures_sha256(self.submission.envelope),
+            header=self.submission.envelope.payload,
+            problem=problem.word,
+            directory_size=batch.directory_size,
+        )
+        self._write(batch, dump_json(logged), (header.from_,), problem)
+        return lambda committed: _answer(_find_again(committed, header), committed)
+
+    def _write(
+        self, batch: Batch, logged: bytes, parties: tuple[str, ...], problem: Problem | None
+    ) -> dict[str, Any]:
+        header = self.submission.header
+        statement = dump_json(self.submission.statement)
+        index = batch.exchange.append(logged, secrets.token_bytes(SALT_BYTES), statement)
+        row = {
+            "sender": header.from_,
+            "id": header.id,
+            "pae": self.submission.pae,
+            "entry_index": index,
+            "at": batch.at_unix,
+            "problem": None if problem is None else problem.word,
+            "refusal": None if problem is None else dump_json(to_document(problem)),
+            "bulletin_id": header.bulletin.id,
+            "content": header.bulletin.content,
+        }
+        batch.connection.execute(insert(envelope), row)
+        rows = [{"desk": desk, "entry_index": index} for desk in sorted(set(parties))]
+        batch.connection.execute(insert(party), rows)
+        return row
+
+
+def is_known(connection: Connection, header: Header) -> bool:
+    """Whether an envelope of this id was accepted or refused before."""
+    return _find(connection, header) is not None
+
+
+def _find(connection: Connection, header: Header) -> Row[Any] | None:
+    mine = (envelope.c.sender == header.from_) & (envelope.c.id == header.id)
+    return connection.execute(select(envelope).where(mine)).one_or_none()
+
+
+def _find_again(committed: Committed, header: Header) -> Row[Any]:
+    mine = (envelope.c.sender == header.from_) & (envelope.c.id == header.id)
+    return committed.connection.execute(select(envelope).where(mine)).one()
+
+
+def _next_place(connection: Connection, sender: str, recipient: str) -> Place:
+    """Give the next number between two desks, counted from 1 within this origin."""
+    counted = upsert(place).values(sender=sender, recipient=recipient, last=1)
+    counted = counted.on_conflict_do_update(
+        index_elements=["sender", "recipient"], set_={"last": place.c.last + 1}
+    )
+    n = connection.execute(counted.returning(place.c.last)).scalar_one()
+    return Place(desk=recipient, n=n, place_salt=secrets.token_bytes(SALT_BYTES))
+
+
+def _check_refusal_rate(batch: Batch, sender: str) -> None:
+    recent = select(func.count()).where(
+        envelope.c.sender == sender,
+        envelope.c.problem.is_not(None),
+        envelope.c.at > batch.at_unix - 3600,
+    )
+    if batch.connection.execute(recent).scalar_one() >= REFUSALS_PER_HOUR_MAX:
+        raise Problem("refusal-rate", f"{REFUSALS_PER_HOUR_MAX} refusals in an hour are logged")
+
+
+def _contradiction(connection: Connection, header: Header) -> Problem | None:
+    """What an envelope contradicts among those that its sender had accepted before."""
+    other = select(envelope.c.entry_index).where(
+        envelope.c.sender == header.from_,
+        envelope.c.bulletin_id == header.bulletin.id,
+        envelope.c.problem.is_(None),
+        envelope.c.content != header.bulletin.content,
+    )
+    if connection.execute(other.limit(1)).first() is not None:
+        return Problem("bulletin-differs")
+    original = header.withdraws or header.supersedes
+    if original is None:
+        return None
+    sent = select(slot.c.desk).join(envelope, envelope.c.entry_index == slot.c.entry_index)
+    mine = (envelope.c.sender == header.from_) & (envelope.c.bulletin_id == original)
+    desks = set(connection.execute(sent.where(mine)).scalars())
+    if not desks:
+        return Problem("original-unknown")
+    strangers = sorted(set(header.desks) - desks)
+    return Problem("original-desks", ", ".join(strangers)) if strangers else None
+
+
+def envelope_receipt(connection: Connection, prover: Prover, index: int, desk: str) -> Receipt:
+    """The receipt of an envelope's entry with the places that concern `desk`, all for its sender."""
+    sender = connection.execute(
+        select(envelope.c.sender).where(envelope.c.entry_index == index)
+    ).scalar_one()
+    told = select(slot.c.desk, slot.c.n, slot.c.place_salt).where(slot.c.entry_index == index)
+    if desk != sender:
+        told = told.where(slot.c.desk == desk)
+    rows = connection.execute(told.order_by(slot.c.desk))
+    places = [Place(desk=row.desk, n=row.n, place_salt=row.place_salt) for row in rows]
+    return entry_receipt(connection, prover, index, places)
+
+
+def entry_receipt(
+    connection: Connection, prover: Prover, index: int, places: Sequence[Place] = ()
+) -> Receipt:
+    """The receipt of any entry of the exchange log."""
+    of = (entry.c.log == "exchange") & (entry.c.entry_index == index)
+    row = connection.execute(select(entry.c.entry, entry.c.salt).where(of)).one()
+    return prover.receipt(index, row.entry, row.salt, places)
+
+
+def _answer(row: Row[Any], committed: Committed) -> Receipt | Problem:
+    """What the sender of an envelope is told: its receipt, or the refusal with its entry's."""
+    receipt = envelope_receipt(committed.connection, committed.prover, row.entry_index, row.sender)
+    if row.problem is None:
+        return receipt
+    refusal = from_document(row.refusal)
+    extensions = {**refusal.extensions, "receipt": to_plain(receipt)}
+    if row.problem == "bulletin-differs":
+        extensions["earlier"] = _earlier(row, committed)
+    return Problem(row.problem, refusal.detail, **extensions)
+
+
+def _shown(row: Row[Any], committed: Committed) -> object:
+    answer = _answer(row, committed)
+    return to_document(answer) if isinstance(answer, Problem) else to_plain(answer)
+
+
+def _earlier(row: Row[Any], committed: Committed) -> list[object]:
+    """The receipts of what the caller sent under this bulletin id, so that it finds its way."""
+    earlier = (
+        select(envelope)
+        .where(
+            envelope.c.sender == row.sender,
+            envelope.c.bulletin_id == row.bulletin_id,
+            envelope.c.problem.is_(None),
+        )
+        .order_by(envelope.c.entry_index)
+        .limit(EARLIER_MAX)
+    )
+    return [_shown(other, committed) for other in committed.connection.execute(earlier)]

@@ -1,0 +1,257 @@
+"""The hub's HTTP interface: each route authenticates, then hands on to one room.
+
+May import FastAPI and the hub's own rooms; `app` mounts it. Blocking work runs on threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from broker.db import reading
+from broker.hub.acknowledgements import Acknowledge
+from broker.hub.callers import Caller, Callers
+from broker.hub.directory_log import AnnounceSealingKey
+from broker.hub.inboxes import Inboxes
+from broker.hub.ledger import Ledger, read_trust_file
+from broker.hub.logbook import Head, LogName, read_head
+from broker.hub.relay import Relay, is_known, judge, read_submission
+from broker.hub.sequencer import Sequencer
+from broker.hub.showing import (
+    envelope_body,
+    envelope_status,
+    inbox_page,
+    openings,
+    sealing_key_statements,
+    tile_bytes,
+)
+from broker.serving import read_body
+from broker.tlog.tiles import parse_tile_path
+from keys.tuf_files import TrustFileMissing
+from schemas.errors import ParseError, Problem
+from schemas.limits import (
+    ACKNOWLEDGEMENT_BYTES_MAX,
+    ENVELOPE_BYTES_MAX,
+    INBOX_PAGE_MAX,
+    INLINE_BYTES_MAX,
+    INTEGER_MAX,
+    LONG_POLL_SECONDS_MAX,
+    OPENINGS_PAGE_MAX,
+    STATEMENT_BYTES_MAX,
+    TRUST_FILE_BYTES_MAX,
+)
+from schemas.loader import dump_json
+
+router = APIRouter(prefix="/v1")
+
+_IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
+_FRESH = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The running hub, as routes find it at `request.app.state.hub`."""
+
+    exchange: str
+    ledger: Ledger
+    sequencer: Sequencer
+    callers: Callers
+    inboxes: Inboxes
+    now_unix: Callable[[], int]
+
+    def now(self) -> datetime:
+        """The hub's clock."""
+        return datetime.fromtimestamp(self.now_unix(), UTC)
+
+    def head(self, log: LogName, generation: int) -> Head:
+        """The committed head of a log. Raises Problem `not-found` for a generation that is not."""
+        directory, exchange = self.ledger.heads()
+        head = directory if log == "directory" else exchange
+        if head.generation != generation:
+            raise Problem("not-found", "no such generation of this log")
+        return head
+
+
+def _hub(request: Request) -> Hub:
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+def _json(model: Any, status: int = 200) -> Response:
+    return Response(dump_json(model), status, _FRESH, media_type="application/json")
+
+
+async def _caller(request: Request, body: bytes = b"") -> Caller:
+    if b"%" in request.scope["raw_path"]:
+        raise Problem("not-found", "no path of this hub needs percent-encoding")
+    return _hub(request).callers.identify(request, body)
+
+
+async def _own_desk(request: Request, member: str, unit: str, body: bytes = b"") -> str:
+    caller = await _caller(request, body)
+    if caller.desk != f"{member}/{unit}":
+        raise Problem("not-your-desk", f"this is {member}/{unit}, and the caller {caller.desk}")
+    return caller.desk
+
+
+@router.post("/envelopes")
+async def post_envelope(request: Request) -> Response:
+    """Relay an envelope to all its recipients, or to none; the answer is a receipt."""
+    hub = _hub(request)
+    data = await read_body(request, ENVELOPE_BYTES_MAX)
+    caller = await _caller(request, data)
+    work = await asyncio.to_thread(_prepare, hub, data, caller.desk)
+    receipt = await hub.sequencer.submit(work)
+    hub.inboxes.wake(work.submission.header.desks)
+    return _json(receipt, 201)
+
+
+def _prepare(hub: Hub, data: bytes, caller: str) -> Relay:
+    submission = read_submission(data, caller)
+    state = hub.ledger.state
+    with reading(hub.ledger.engine) as connection:
+        known = is_known(connection, submission.header)
+    # What is known is answered as before, without any check of freshness.
+    verdict = {} if known else judge(submission, state, hub.now())
+    return Relay(submission, verdict, state.size)
+
+
+@router.get("/desks/{member}/{unit}/inbox")
+async def get_inbox(  # noqa: PLR0913, PLR0917 - each is a parameter of the request
+    request: Request,
+    member: str,
+    unit: str,
+    limit: Annotated[int, Query(ge=1, le=INBOX_PAGE_MAX)] = INBOX_PAGE_MAX,
+    after: Annotated[str | None, Query(pattern=r"^[0-3]-\d{1,16}$")] = None,
+    wait: Annotated[int, Query(ge=0, le=LONG_POLL_SECONDS_MAX)] = 0,
+    since: Annotated[int | None, Query(ge=0, le=INTEGER_MAX)] = None,
+    inline_bytes: Annotated[int, Query(ge=0, le=INLINE_BYTES_MAX)] = INLINE_BYTES_MAX,
+) -> Response:
+    """Waiting envelopes of the caller's desk, by precedence, then index; holds on while none waits."""
+    hub = _hub(request)
+    desk = await _own_desk(request, member, unit)
+    await hub.inboxes.wait(desk, wait)
+
+    def page() -> Response:
+        cursor = None if after is None else (int(after[0]), int(after[2:]))
+        with reading(hub.ledger.engine) as connection:
+            return _json(
+                inbox_page(
+                    connection,
+                    read_head(connection, "exchange"),
+                    desk,
+                    limit=limit,
+                    after=cursor,
+                    since=since,
+                    inline_bytes=inline_bytes,
+                )
+            )
+
+    return await asyncio.to_thread(page)
+
+
+@router.get("/envelopes/{member}/{unit}/{envelope_id}/body")
+async def get_body(request: Request, member: str, unit: str, envelope_id: str) -> Response:
+    """The ciphertext of a body, for its sender and its recipients."""
+    hub = _hub(request)
+    caller = await _caller(request)
+    with reading(hub.ledger.engine) as connection:
+        data = envelope_body(connection, f"{member}/{unit}", envelope_id, caller.desk)
+    return Response(data, headers=_FRESH, media_type="application/octet-stream")
+
+
+@router.get("/envelopes/{member}/{unit}/{envelope_id}/status")
+async def get_status(request: Request, member: str, unit: str, envelope_id: str) -> Response:
+    """Each recipient's answers with proofs, for the sender."""
+    hub = _hub(request)
+    desk = await _own_desk(request, member, unit)
+    with reading(hub.ledger.engine) as connection:
+        head = read_head(connection, "exchange")
+        return _json(envelope_status(connection, head, desk, envelope_id))
+
+
+@router.post("/acknowledgements")
+async def post_acknowledgement(request: Request) -> Response:
+    """Log a recipient's acknowledgement; the answer is the receipt of its entry."""
+    hub = _hub(request)
+    data = await read_body(request, ACKNOWLEDGEMENT_BYTES_MAX)
+    caller = await _caller(request, data)
+    work = Acknowledge.read(data, caller.desk, hub.exchange)
+    return _json(await hub.sequencer.submit(work), 201)
+
+
+@router.post("/desks/{member}/{unit}/sealing-keys")
+async def post_sealing_key(request: Request, member: str, unit: str) -> Response:
+    """Log the sealing key of the desk's next epoch; the answer is its keyid."""
+    hub = _hub(request)
+    data = await read_body(request, STATEMENT_BYTES_MAX)
+    desk = await _own_desk(request, member, unit, data)
+    work = AnnounceSealingKey.read(data, desk, hub.exchange)
+    return _json({"keyid": await hub.sequencer.submit(work)}, 201)
+
+
+@router.get("/desks/{member}/{unit}/sealing-keys")
+async def get_sealing_keys(request: Request, member: str, unit: str) -> Response:
+    """Every sealing-key statement of a desk that was logged."""
+    hub = _hub(request)
+    await _caller(request)
+    with reading(hub.ledger.engine) as connection:
+        return _json(sealing_key_statements(connection, f"{member}/{unit}"))
+
+
+@router.get("/log/{log}/openings")
+async def get_openings(
+    request: Request,
+    log: LogName,
+    start: Annotated[int, Query(ge=0, le=INTEGER_MAX)],
+    end: Annotated[int, Query(ge=0, le=INTEGER_MAX)],
+) -> Response:
+    """What stands behind leaves: the directory log's for every member, the exchange log's for parties."""
+    hub = _hub(request)
+    caller = await _caller(request)
+    if not 0 < end - start <= OPENINGS_PAGE_MAX:
+        raise Problem("bad-parameter", f"1 to {OPENINGS_PAGE_MAX} leaves at a time")
+    desk = None if log == "directory" or caller.is_auditor else caller.desk
+    with reading(hub.ledger.engine) as connection:
+        return _json(openings(connection, log, start, end, desk))
+
+
+@router.get("/log/{log}/{generation}/checkpoint")
+async def get_checkpoint(request: Request, log: LogName, generation: int) -> Response:
+    """The newest signed checkpoint (C2SP tlog-checkpoint)."""
+    await _caller(request)
+    head = _hub(request).head(log, generation)
+    return Response(head.checkpoint, headers=_FRESH, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/log/{log}/{generation}/tile/{path:path}")
+async def get_tile(request: Request, log: LogName, generation: int, path: str) -> Response:
+    """A tile or entry bundle (C2SP tlog-tiles); it never changes."""
+    hub = _hub(request)
+    await _caller(request)
+    head = hub.head(log, generation)
+    try:
+        wanted = parse_tile_path(f"tile/{path}")
+    except ParseError as error:
+        raise Problem("not-found", str(error)) from error
+    with reading(hub.ledger.engine) as connection:
+        data = tile_bytes(connection, head, wanted)
+    return Response(data, headers=_IMMUTABLE, media_type="application/octet-stream")
+
+
+@router.get("/trust/{name:path}")
+async def get_trust_file(request: Request, name: str) -> Response:
+    """A TUF metadata or target file, for members."""
+    hub = _hub(request)
+    await _caller(request)
+    try:
+        with reading(hub.ledger.engine) as connection:
+            data = read_trust_file(connection, name, TRUST_FILE_BYTES_MAX)
+    except TrustFileMissing as error:
+        raise Problem("not-found", "no such trust file") from error
+    return Response(data, headers=_FRESH, media_type="application/octet-stream")

@@ -1,0 +1,90 @@
+"""The sequencer: one task that commits whatever arrived while the last commit ran.
+
+May import asyncio and the hub's ledger; routes submit works and wait, nothing else calls the ledger while the
+hub serves. The queue is bounded: who comes when it is full is told to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from broker.hub.ledger import Ledger, Work
+from schemas.errors import Problem
+from schemas.limits import BATCH_ENVELOPES_MAX
+
+QUEUE_MAX: Final = 4 * BATCH_ENVELOPES_MAX
+"""Works waiting: a few batches, about 40 MB of ordinary envelopes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    work: Work
+    answer: asyncio.Future[Any]
+
+
+class Sequencer:
+    """Puts works in order, a batch at a time, on a thread of its own."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(QUEUE_MAX)
+        self._nonces: list[tuple[str, int]] = []
+        self._executor = ThreadPoolExecutor(1, "sequencer")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to work; called once the event loop runs."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End after the batch at hand; what still waits is not answered."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.to_thread(self._executor.shutdown)
+
+    def remember(self, nonce: str, expires: int) -> None:
+        """Have a request's nonce written with the next batch."""
+        self._nonces.append((nonce, expires))
+
+    async def submit(self, work: Work) -> Any:
+        """Have a work written; returns its answer once the disk has it.
+
+        Raises:
+            Problem: what the work raised, or `busy`.
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put_nowait(_Waiting(work, answer))
+        except asyncio.QueueFull:
+            raise Problem("busy", f"{QUEUE_MAX} submissions are waiting") from None
+        return await answer
+
+    async def _run(self) -> None:
+        while True:
+            waiting = [await self._queue.get()]
+            while len(waiting) < BATCH_ENVELOPES_MAX and not self._queue.empty():
+                waiting.append(self._queue.get_nowait())
+            nonces, self._nonces = self._nonces, []
+            await self._commit(waiting, nonces)
+
+    async def _commit(self, waiting: list[_Waiting], nonces: list[tuple[str, int]]) -> None:
+        loop = asyncio.get_running_loop()
+        works = [each.work for each in waiting]
+        try:
+            results: Iterable[Any] = await loop.run_in_executor(
+                self._executor, self._ledger.commit, works, nonces
+            )
+        except Exception as error:  # noqa: BLE001 - whatever failed, everybody who waits must hear of it
+            results = [error] * len(waiting)
+        for each, result in zip(waiting, results, strict=True):
+            if each.answer.cancelled():
+                continue
+            if isinstance(result, Exception):
+                each.answer.set_exception(result)
+            else:
+                each.answer.set_result(result)

@@ -1,0 +1,189 @@
+"""Making a hub: its keys, its TLS certificate, its empty logs; and loading a directory into it.
+
+May import `keys`, `broker.db`, `broker.settings` and the hub's own rooms; the command line calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import nacl.utils
+from sqlalchemy import Engine, insert
+
+from broker.db import migrate, open_sqlite, writing
+from broker.hub import migrations
+from broker.hub.directory_log import Publish
+from broker.hub.ledger import Ledger, Signers
+from broker.hub.logbook import LogName
+from broker.hub.tables import log_head
+from broker.serving import make_certificate
+from broker.settings import HubSettings, load_hub, save_hub
+from broker.tlog.checkpoint import Checkpoint, sign_checkpoint
+from broker.tlog.cosignature import MlDsa44CosignatureSigner
+from broker.tlog.merkle import EMPTY_ROOT
+from broker.tlog.note import Ed25519NoteSigner, NoteSigner
+from keys.ceremony import online_signer, sign_snapshot, sign_timestamp
+from keys.derivation import sha256_hex
+from keys.history import DirectoryHistory
+from keys.keystore import Keystore
+from schemas.directory import HubAddress, HubDescription, LogKeys, Logs
+from schemas.entries import FileVersion
+from schemas.errors import ConfigurationError, Problem
+from schemas.loader import dump_json
+
+DATABASE: Final = "hub.db"
+ROOT_FILE: Final = "root.json"
+SNAPSHOT_DAYS: Final = 30
+_GENERATION: Final = 1
+
+
+def init_hub(
+    data: Path, settings: HubSettings, keystore: Keystore, url: str, now: datetime
+) -> HubDescription:
+    """Make a hub in an empty directory: keys, certificate, database, and what the governors need to know.
+
+    Args:
+        data: the hub's directory, which holds nothing but the keystore.
+        url: where nodes will reach it.
+
+    Returns:
+        The description, also written to `hub.json`: its log keys, its online key, its TLS certificate.
+
+    Raises:
+        ConfigurationError: the directory holds a hub already.
+    """
+    if (data / DATABASE).exists():
+        raise ConfigurationError(f"{data} holds a hub already: choose another directory")
+    for name in ("directory", "exchange"):
+        keystore.put(f"log.{name}.ed25519", nacl.utils.random(32))
+        keystore.put(f"log.{name}.ml-dsa-44", nacl.utils.random(32))
+    keystore.put("online", nacl.utils.random(32))
+    save_hub(data, settings)
+    certificate, _ = make_certificate(data, settings.names, now)
+    signers = load_signers(keystore, settings.exchange)
+    engine = open_sqlite(data / DATABASE)
+    migrate(engine, migrations)
+    _open_logs(engine, signers, int(now.timestamp()))
+    engine.dispose()
+    description = HubDescription(
+        v=1,
+        exchange=settings.exchange,
+        hub=HubAddress(
+            authority=settings.authority, url=url, tls_trust=certificate.read_text("ascii")
+        ),
+        logs=Logs(
+            generation=_GENERATION,
+            directory=_log_keys(signers.directory),
+            exchange=_log_keys(signers.exchange),
+        ),
+        online=online_signer(keystore.get("online")).public,
+    )
+    (data / "hub.json").write_bytes(dump_json(description))
+    return description
+
+
+def origin_of(exchange: str, log: LogName) -> str:
+    """The origin of a log's first generation, which is also its keys' name."""
+    return f"{exchange}/{log}/{_GENERATION}"
+
+
+def load_signers(keystore: Keystore, exchange: str) -> Signers:
+    """The log keys out of the keystore."""
+
+    def pair(log: LogName) -> tuple[Ed25519NoteSigner, MlDsa44CosignatureSigner]:
+        origin = origin_of(exchange, log)
+        return (
+            Ed25519NoteSigner(origin, keystore.get(f"log.{log}.ed25519")),
+            MlDsa44CosignatureSigner(origin, keystore.get(f"log.{log}.ml-dsa-44")),
+        )
+
+    return Signers(pair("directory"), pair("exchange"))
+
+
+def _log_keys(signers: tuple[NoteSigner, ...]) -> LogKeys:
+    ed25519, ml_dsa_44 = signers
+    return LogKeys(
+        origin=ed25519.key.name, ed25519=ed25519.key.public, ml_dsa_44=ml_dsa_44.key.public
+    )
+
+
+def _open_logs(engine: Engine, signers: Signers, at: int) -> None:
+    with writing(engine) as connection:
+        for log, keys in (("directory", signers.directory), ("exchange", signers.exchange)):
+            empty = Checkpoint(keys[0].key.name, 0, EMPTY_ROOT)
+            row = {
+                "log": log,
+                "generation": _GENERATION,
+                "origin": empty.origin,
+                "size": 0,
+                "root": EMPTY_ROOT,
+                "checkpoint": sign_checkpoint(empty, keys, at),
+                "at": at,
+            }
+            connection.execute(insert(log_head), row)
+
+
+def open_ledger(data: Path, keystore: Keystore, now_unix: Callable[[], int]) -> Ledger:
+    """Open a hub's database, migrated, with its directory's history.
+
+    Raises:
+        ConfigurationError: no hub here, or no directory was loaded and no root is known.
+    """
+    settings = load_hub(data)
+    if not (data / DATABASE).exists():
+        raise ConfigurationError(f"{data} holds no hub: run `barid hub init` first")
+    root_path = data / ROOT_FILE
+    if not root_path.exists():
+        raise ConfigurationError("no directory is loaded: run `barid hub load` first")
+    engine = open_sqlite(data / DATABASE)
+    migrate(engine, migrations)
+    origin = origin_of(settings.exchange, "directory")
+    history = DirectoryHistory(settings.exchange, root_path.read_bytes(), origin)
+    return Ledger(engine, load_signers(keystore, settings.exchange), history, now_unix)
+
+
+def load_repository(
+    data: Path, keystore: Keystore, files: Mapping[str, bytes], now: datetime
+) -> int:
+    """Publish what the governors signed: sign the snapshot and timestamp, log the directory.
+
+    Args:
+        files: name under `/v1/trust/` → bytes, without snapshot and timestamp.
+
+    Returns:
+        The index of the `directory.published` entry.
+
+    Raises:
+        ConfigurationError: the files are not a repository, or not the successor of what is in force.
+    """
+    roots = sorted(
+        (int(name.removeprefix("metadata/").partition(".")[0]), name)
+        for name in files
+        if name.endswith(".root.json")
+    )
+    if not roots:
+        raise ConfigurationError("there is no root.json among the files: run `barid trust init`")
+    root_path = data / ROOT_FILE
+    if not root_path.exists():
+        root_path.write_bytes(files[roots[0][1]])
+    ledger = open_ledger(data, keystore, lambda: int(now.timestamp()))
+    directory = ledger.state.directory
+    version = 1 if directory is None else directory.versions["snapshot"] + 1
+    signer = online_signer(keystore.get("online"))
+    expires = now + timedelta(days=SNAPSHOT_DAYS)
+    name, snapshot = sign_snapshot(files, signer, version, expires)
+    timestamp_name, timestamp = sign_timestamp(snapshot, signer, version, expires)
+    root_version, root_name = roots[-1]
+    work = Publish(
+        {**files, name: snapshot, timestamp_name: timestamp},
+        FileVersion(version=root_version, sha256=sha256_hex(files[root_name])),
+        FileVersion(version=version, sha256=sha256_hex(snapshot)),
+    )
+    (result,) = ledger.commit([work])
+    ledger.engine.dispose()
+    if isinstance(result, Problem):
+        raise ConfigurationError(f"the directory was not published: {result.detail}")
+    return int(result)

@@ -1,0 +1,212 @@
+"""What the hub shows: inboxes, bodies, status, openings, tiles. Nothing here writes.
+
+May import SQLAlchemy, `broker.tlog`, `schemas` and the hub's own rooms; only the routes call it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, and_, or_, select
+
+from broker.hub.ledger import read_statement
+from broker.hub.logbook import Head, Prover, tile_reader
+from broker.hub.relay import entry_receipt, envelope_receipt
+from broker.hub.tables import answer, body, entry, envelope, party, sealing_key, slot
+from broker.tlog.merkle import HASH_BYTES
+from broker.tlog.receipt import exchange_leaf_data
+from broker.tlog.tiles import TILE_WIDTH, TileId, encode_entries, tile_width
+from schemas.errors import Problem
+from schemas.receipts import (
+    AcknowledgementProof,
+    EnvelopeStatus,
+    InboxItem,
+    InboxPage,
+    Opening,
+    OpeningsPage,
+    RecipientStatus,
+    SealingKeyStatements,
+)
+from schemas.statements import Statement
+
+
+def inbox_page(
+    connection: Connection,
+    head: Head,
+    desk: str,
+    *,
+    limit: int,
+    after: tuple[int, int] | None,
+    since: int | None,
+    inline_bytes: int,
+) -> InboxPage:
+    """Waiting envelopes of a desk, by precedence, then index.
+
+    Args:
+        after: (rank, index) of the last item of the page before.
+        since: an index: everything from there on, answered or not, for a node that was restored.
+        inline_bytes: bodies up to this size come along.
+    """
+    query = select(slot.c.entry_index, slot.c.rank, slot.c.slot).where(slot.c.desk == desk)
+    query = query.where(slot.c.answered == 0 if since is None else slot.c.entry_index >= since)
+    if after is not None:
+        rank, index = after
+        later = and_(slot.c.rank == rank, slot.c.entry_index > index)
+        query = query.where(or_(slot.c.rank > rank, later))
+    query = query.order_by(slot.c.rank, slot.c.entry_index).limit(limit + 1)
+    rows = connection.execute(query).all()
+    prover = Prover.of(connection, head)
+    items = []
+    for row in rows[:limit]:
+        ciphertext = _body(connection, row.entry_index)
+        items.append(
+            InboxItem(
+                statement=_statement(connection, row.entry_index),
+                slot=row.slot,
+                receipt=envelope_receipt(connection, prover, row.entry_index, desk),
+                body=ciphertext if len(ciphertext) <= inline_bytes else None,
+            )
+        )
+    last = rows[limit - 1] if len(rows) > limit else None
+    return InboxPage(
+        items=tuple(items), next=None if last is None else f"{last.rank}-{last.entry_index}"
+    )
+
+
+def something_waits(connection: Connection, desk: str) -> bool:
+    """Whether an inbox is not empty."""
+    query = select(slot.c.entry_index).where(slot.c.desk == desk, slot.c.answered == 0).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def envelope_body(connection: Connection, sender: str, envelope_id: str, desk: str) -> bytes:
+    """The ciphertext, for its sender and recipients.
+
+    Raises:
+        Problem: `not-found`, also to strangers.
+    """
+    return _body(connection, _index_for(connection, sender, envelope_id, desk))
+
+
+def envelope_status(
+    connection: Connection, head: Head, sender: str, envelope_id: str
+) -> EnvelopeStatus:
+    """What became of an envelope, for its sender.
+
+    Raises:
+        Problem: `not-found`.
+    """
+    index = _index_for(connection, sender, envelope_id, sender)
+    prover = Prover.of(connection, head)
+    desks = select(slot.c.desk).where(slot.c.entry_index == index).order_by(slot.c.desk)
+    recipients = []
+    for desk in connection.execute(desks).scalars().all():
+        of = (answer.c.envelope_index == index) & (answer.c.desk == desk)
+        found = select(answer.c.entry_index).where(of).order_by(answer.c.entry_index)
+        proofs = tuple(
+            AcknowledgementProof(
+                statement=_statement(connection, number),
+                receipt=entry_receipt(connection, prover, number),
+            )
+            for number in connection.execute(found).scalars().all()
+        )
+        recipients.append(RecipientStatus(desk=desk, acknowledgements=proofs))
+    receipt = envelope_receipt(connection, prover, index, sender)
+    return EnvelopeStatus(receipt=receipt, recipients=tuple(recipients))
+
+
+def _index_for(connection: Connection, sender: str, envelope_id: str, desk: str) -> int:
+    query = (
+        select(envelope.c.entry_index)
+        .join(party, party.c.entry_index == envelope.c.entry_index)
+        .where(
+            envelope.c.sender == sender,
+            envelope.c.id == envelope_id,
+            envelope.c.problem.is_(None),
+            party.c.desk == desk,
+        )
+    )
+    index: int | None = connection.execute(query).scalar()
+    if index is None:
+        raise Problem("not-found", "no such envelope of yours was accepted")
+    return index
+
+
+def _body(connection: Connection, index: int) -> bytes:
+    query = select(body.c.ciphertext).where(body.c.entry_index == index)
+    return bytes(connection.execute(query).scalar_one())
+
+
+def _statement(connection: Connection, index: int) -> Statement:
+    of = (entry.c.log == "exchange") & (entry.c.entry_index == index)
+    return read_statement(connection.execute(select(entry.c.statement).where(of)).scalar_one())
+
+
+def openings(
+    connection: Connection, log: str, start: int, end: int, desk: str | None
+) -> OpeningsPage:
+    """What stands behind the leaves start ≤ index < end.
+
+    Args:
+        desk: whom it must concern; None for an auditor desk, and for the directory log.
+    """
+    query = select(entry).where(
+        entry.c.log == log, entry.c.entry_index >= start, entry.c.entry_index < end
+    )
+    if desk is not None:
+        mine = select(party.c.entry_index).where(
+            party.c.desk == desk, party.c.entry_index >= start, party.c.entry_index < end
+        )
+        query = query.where(entry.c.entry_index.in_(mine))
+    rows = connection.execute(query.order_by(entry.c.entry_index))
+    return OpeningsPage(
+        openings=tuple(
+            Opening(
+                index=row.entry_index,
+                salt=row.salt,
+                entry=row.entry,
+                statement=None if row.statement is None else read_statement(row.statement),
+            )
+            for row in rows
+        )
+    )
+
+
+def tile_bytes(connection: Connection, head: Head, wanted: TileId) -> bytes:
+    """A tile or entry bundle (C2SP tlog-tiles), full or of the width asked for.
+
+    Raises:
+        Problem: `not-found`, beyond the tree that is signed.
+    """
+    if wanted.width > tile_width(wanted.level, wanted.index, head.size):
+        raise Problem("not-found", "the tree does not reach there")
+    if wanted.level == "entries":
+        return _bundle(connection, head, wanted)
+    hashes = tile_reader(connection, head.log)(wanted.level, wanted.index)
+    return hashes[: wanted.width * HASH_BYTES]
+
+
+def _bundle(connection: Connection, head: Head, wanted: TileId) -> bytes:
+    start = wanted.index * TILE_WIDTH
+    query = (
+        select(entry.c.entry, entry.c.salt)
+        .where(
+            entry.c.log == head.log,
+            entry.c.entry_index >= start,
+            entry.c.entry_index < start + wanted.width,
+        )
+        .order_by(entry.c.entry_index)
+    )
+    rows = connection.execute(query)
+    leaves = [r.entry if r.salt is None else exchange_leaf_data(r.salt, r.entry) for r in rows]
+    return encode_entries(leaves)
+
+
+def sealing_key_statements(connection: Connection, desk: str) -> SealingKeyStatements:
+    """Every sealing-key statement of a desk that was logged, ascending by epoch."""
+    query = (
+        select(entry.c.statement)
+        .join(sealing_key, sealing_key.c.entry_index == entry.c.entry_index)
+        .where(entry.c.log == "directory", sealing_key.c.desk == desk)
+        .order_by(sealing_key.c.epoch, sealing_key.c.entry_index)
+    )
+    statements = connection.execute(query).scalars()
+    return SealingKeyStatements(statements=tuple(read_statement(data) for data in statements))

@@ -1,0 +1,142 @@
+"""The hub's tables: two logs, what was relayed, who must answer, and what must never happen twice.
+
+May import SQLAlchemy; `ledger` writes them in one transaction, `reading` modules query them.
+Times are seconds since 1970; hashes and ids are text as they travel, leaf and tree hashes are raw bytes.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+log_head = Table(
+    "log_head",
+    metadata,
+    Column("log", Text, primary_key=True),  # directory or exchange
+    Column("generation", Integer, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("checkpoint", Text, nullable=False),  # with both of the log's signature lines
+    Column("at", BigInteger, nullable=False),  # of the newest entry of either log
+)
+
+tile = Table(
+    "tile",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("level", Integer, primary_key=True),
+    Column("tile_index", BigInteger, primary_key=True),
+    Column("hashes", LargeBinary, nullable=False),
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("entry_index", BigInteger, primary_key=True),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("salt", LargeBinary),  # exchange log only
+    Column("entry", LargeBinary, nullable=False),
+    Column("statement", LargeBinary),  # JSON of the DSSE statement, where one was signed
+)
+
+party = Table(
+    "party",
+    metadata,
+    Column("desk", Text, primary_key=True),
+    Column("entry_index", BigInteger, primary_key=True),
+)
+"""Who may open an entry of the exchange log, beside auditor desks."""
+
+envelope = Table(
+    "envelope",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("pae", Text, nullable=False, unique=True),
+    Column("entry_index", BigInteger, nullable=False, unique=True),
+    Column("at", BigInteger, nullable=False),
+    Column("problem", Text),  # the final refusal's word; NULL where accepted
+    Column("refusal", LargeBinary),  # the refusal's detail and extensions, JSON
+    Column("bulletin_id", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Index("envelope_bulletin", "sender", "bulletin_id"),
+)
+
+body = Table(
+    "body",
+    metadata,
+    Column("entry_index", BigInteger, ForeignKey("envelope.entry_index"), primary_key=True),
+    Column("ciphertext", LargeBinary, nullable=False),
+)
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("entry_index", BigInteger, ForeignKey("envelope.entry_index"), primary_key=True),
+    Column("desk", Text, primary_key=True),
+    Column("rank", Integer, nullable=False),  # of the precedence; 0 is flash
+    Column("slot", LargeBinary, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("place_salt", LargeBinary, nullable=False),
+    Column("answered", Integer, nullable=False),
+    Index("slot_inbox", "desk", "answered", "rank", "entry_index"),
+)
+
+place = Table(
+    "place",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    Column("pae", Text, primary_key=True),
+    Column("entry_index", BigInteger, nullable=False, unique=True),
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("envelope_index", BigInteger, ForeignKey("envelope.entry_index"), primary_key=True),
+    Column("desk", Text, primary_key=True),
+    Column("entry_index", BigInteger, primary_key=True),
+)
+"""Which acknowledgement entries answer an envelope."""
+
+sealing_key = Table(
+    "sealing_key",
+    metadata,
+    Column("keyid", Text, primary_key=True),
+    Column("desk", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("entry_index", BigInteger, nullable=False, unique=True),
+    Index("sealing_key_desk", "desk", "epoch"),
+)
+
+nonce = Table(
+    "nonce",
+    metadata,
+    Column("nonce", Text, primary_key=True),
+    Column("expires", BigInteger, nullable=False, index=True),
+)
+
+trust_file = Table(
+    "trust_file",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
