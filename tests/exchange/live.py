@@ -1,0 +1,294 @@
+"""A live exchange in one test process: a real hub over TLS, and desks that act by hand.
+
+Nine states with a main and a judicial desk each, and an auditor's desk; nothing is mocked. Tests that need
+nodes or processes start them on top of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import uuid_utils
+import uvicorn
+
+from broker.client import HubClient
+from broker.hub.app import create_app
+from broker.hub.setup import init_hub, load_repository, open_ledger
+from broker.policy.rules import default_texts
+from broker.settings import HubSettings, Listen
+from keys.ceremony import TrustSigner, init_repository, member_request, read_member_request
+from keys.default_council import default_council
+from keys.dsse import sign_statement
+from keys.envelope import Outgoing, address, seal_content
+from keys.keystore import KdfCost, Keystore
+from keys.repository import CouncilFiles, Governance
+from keys.sealing import SealingPrivateKey, SealingPublicKey
+from keys.signing import RequestSigningKey, SigningIdentity
+from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
+from schemas.bulletin.vocabularies import Kind, Precedence, Purpose, Status, Tlp, Topic
+from schemas.bulletin.vocabularies import Classification
+from schemas.directory import Council, Desk, Invitation, MemberFile, Names, Profile
+from schemas.envelope import DirectoryRef, Envelope, HeaderMarking
+from schemas.loader import dump_json
+from schemas.sealing_keys import SealingKey
+from schemas.statements import PayloadType, Statement
+
+EXCHANGE = "tripoli-test"
+STATES = ("dz", "eg", "ly", "ma", "ml", "mr", "ne", "td", "tn")
+CHEAP = KdfCost(operations=1, memory_bytes=8 * 1024 * 1024)
+PASSPHRASE = b"a passphrase of tests"
+
+
+def now() -> datetime:
+    """This second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def new_id() -> str:
+    """A fresh UUIDv7."""
+    return str(uuid_utils.uuid7())
+
+
+def names(text: str) -> Names:
+    """One name in three languages."""
+    return Names(ar=text, fr=text, en=text)
+
+
+@dataclass
+class DeskKeys:
+    """The private keys of one desk."""
+
+    desk: str
+    request: RequestSigningKey = field(default_factory=RequestSigningKey.generate)
+    node: SigningIdentity = field(default_factory=SigningIdentity.generate)
+    sealing: SealingPrivateKey = field(default_factory=SealingPrivateKey.generate)
+    sealing_keyid: str = ""
+
+    def declared(self, *, with_node: bool = True) -> Desk:
+        """The desk as its member declares it."""
+        return Desk(
+            names=names(self.desk),
+            request=self.request.public,
+            node=self.node.public if with_node else None,
+            release=(),
+            release_threshold=0,
+            bulletin_versions=(1,),
+            profile=Profile(topics=(), area=()),
+        )
+
+
+def member_file(member: str, desks: dict[str, Desk]) -> MemberFile:
+    """A member's file."""
+    return MemberFile(
+        v=1, exchange=EXCHANGE, member=member, desks=desks, classification_names={}, revoked=()
+    )
+
+
+class LiveHub:
+    """A hub served from this process, and the exchange around it."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.desks: dict[str, DeskKeys] = {}
+        self.member_signers = {m: TrustSigner.generate() for m in (*STATES, "auc")}
+        self.governors = [TrustSigner.generate() for _ in range(5)]
+        self.port = free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.clock_offset_seconds = 0
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self._found()
+
+    def now_unix(self) -> int:
+        """The hub's clock."""
+        return int(time.time()) + self.clock_offset_seconds
+
+    def _found(self) -> None:
+        self.data.mkdir(parents=True)
+        self.keystore = Keystore.create(self.data / "keystore", PASSPHRASE, CHEAP)
+        settings = HubSettings(
+            exchange=EXCHANGE,
+            listen=Listen(host="127.0.0.1", port=self.port),
+            operator=Listen(host="127.0.0.1", port=0),
+            authority=f"127.0.0.1:{self.port}",
+            names=("127.0.0.1", "localhost"),
+        )
+        description = init_hub(self.data, settings, self.keystore, self.url, now())
+        self.council = default_council(EXCHANGE, description.hub, description.logs)
+        self.requests = []
+        for member in (*STATES, "auc"):
+            units = ("main", "judicial") if member != "auc" else ("audit",)
+            for unit in units:
+                self.desks[f"{member}/{unit}"] = DeskKeys(f"{member}/{unit}")
+            desks = {
+                u: self.desks[f"{member}/{u}"].declared(with_node=member != "auc") for u in units
+            }
+            file = member_file(member, desks)
+            signer = self.member_signers[member]
+            data = member_request(EXCHANGE, file, signer, now() + timedelta(days=365))
+            self.requests.append(read_member_request(data))
+        self.governance = Governance(
+            tuple(g.public_key for g in self.governors), 3, tuple(self.governors[:3])
+        )
+        self.files = init_repository(
+            CouncilFiles(self.council, *default_texts()),
+            self.requests,
+            self.governance,
+            description.online,
+            now() + timedelta(days=365),
+        )
+        self.invitation = Invitation(
+            v=1,
+            exchange=EXCHANGE,
+            hub=description.hub,
+            logs=description.logs,
+            root=self.files["metadata/1.root.json"],
+        )
+        load_repository(self.data, self.keystore, self.files, now())
+
+    def start(self) -> None:
+        """Serve over TLS on a thread."""
+        self.ledger = open_ledger(self.data, self.keystore, self.now_unix)
+        app = create_app(EXCHANGE, self.ledger, self.now_unix)
+        config = uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=self.port,
+            ssl_certfile=str(self.data / "tls.crt"),
+            ssl_keyfile=str(self.data / "tls.key"),
+            log_level="error",
+            timeout_graceful_shutdown=1,
+        )
+        config.load()
+        if config.ssl is not None:
+            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + 20
+        while not self._server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Stop serving."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(10)
+
+    def client(self, desk: str) -> HubClient:
+        """A client that signs as a desk."""
+        return HubClient(self.invitation.hub, EXCHANGE, self.desks[desk].request, self.now_unix)
+
+    @property
+    def directory_ref(self) -> DirectoryRef:
+        """The directory in force."""
+        in_force = self.ledger.state.in_force
+        if in_force is None:
+            raise RuntimeError("no directory is in force")
+        return in_force
+
+    def sealing_statement(self, desk: str, **changes: Any) -> Statement:
+        """A desk's statement of its sealing key, with fields changed at will."""
+        keys = self.desks[desk]
+        fields: dict[str, Any] = {
+            "v": 1,
+            "exchange": EXCHANGE,
+            "desk": desk,
+            "epoch": self.ledger.state.highest_epoch(desk) + 1,
+            "public_key": keys.sealing.public_bytes(),
+            "not_before": now() - timedelta(minutes=1),
+            "not_after": now() + timedelta(days=59),
+        }
+        payload = dump_json(SealingKey(**(fields | changes)))
+        return sign_statement(PayloadType.SEALING_KEY, payload, EXCHANGE, [keys.node])
+
+    async def announce(self, *desks: str) -> None:
+        """Have the sealing keys of some desks logged."""
+        for desk in desks:
+            async with self.client(desk) as client:
+                await client.publish_sealing_key(desk, self.sealing_statement(desk))
+
+    def outgoing(self, sender: str, **changes: Any) -> Outgoing:
+        """A threat bulletin that is to leave; its text is not valid, and the hub cannot know."""
+        fields: dict[str, Any] = {
+            "bulletin_id": new_id(),
+            "bulletin_json": b'{"title":"secret of ' + secrets.token_hex(8).encode() + b'"}',
+            "content_salt": secrets.token_bytes(32),
+            "status": Status.ACTUAL,
+            "sender": sender,
+            "expires": now() + timedelta(days=7),
+            "precedence": Precedence.ROUTINE,
+            "kind": Kind.THREAT_BULLETIN,
+            "topics": (Topic.ARMS,),
+            "purpose": Purpose.BORDER_MONITORING,
+            "personal_data": False,
+            "marking": HeaderMarking(
+                tlp=Tlp.AMBER, classification=Classification.RESTRICTED, caveats=()
+            ),
+        }
+        return Outgoing(**(fields | changes))
+
+    def seal(
+        self, outgoing: Outgoing, *recipients: str, envelope_id: str = "", **changes: Any
+    ) -> Envelope:
+        """Seal a bulletin as its sender would."""
+        sealed = seal_content(outgoing, EXCHANGE, envelope_id or new_id(), recipients)
+        state = self.ledger.state
+        slots = {}
+        for desk in recipients:
+            record = state.sealing_key(desk, now())
+            if record is None:
+                raise RuntimeError(f"{desk} has no sealing key")
+            slots[desk] = (record.keyid, SealingPublicKey.from_bytes(record.public_key))
+        arguments: dict[str, Any] = {
+            "identity": self.desks[outgoing.sender].node,
+            "directory": self.directory_ref,
+            "created": now(),
+        }
+        return address(outgoing, sealed, EXCHANGE, slots, **(arguments | changes))
+
+    def acknowledgement(
+        self, desk: str, items: list[AcknowledgedItem], result: Result = Result.DELIVERED
+    ) -> Statement:
+        """A desk's signed answer."""
+        payload = Acknowledgement(
+            v=1, exchange=EXCHANGE, desk=desk, at=now(), result=result, items=tuple(items)
+        )
+        keys = self.desks[desk]
+        return sign_statement(
+            PayloadType.ACKNOWLEDGEMENT, dump_json(payload), EXCHANGE, [keys.node]
+        )
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def live_hub(data: Path) -> Iterator[LiveHub]:
+    """A hub that serves while the block runs."""
+    hub = LiveHub(data)
+    hub.start()
+    try:
+        yield hub
+    finally:
+        hub.stop()
+
+
+def run(coroutine: Any) -> Any:
+    """Run a coroutine to its end."""
+    return asyncio.run(coroutine)
