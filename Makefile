@@ -1,0 +1,97 @@
+# Every target does its own set-up. A clone needs Python 3.11 or newer (with venv and pip), git and make.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+# A source archive runs code while it installs: wheels only.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A file's tests stay with one worker, which starts the file's servers once.
+TEST_WORKERS ?= 2
+TESTS ?= tests
+
+.PHONY: help
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' \
+		| while IFS=$$'\t' read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: $(VENV)/.installed  ## Make .venv from the hash-pinned lock; again when the lock changes
+
+# Made anew, so that nothing stays behind that the lock no longer names.
+$(VENV)/.locked: requirements-dev.lock
+	@for python in python3 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then found=$$python; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then echo 'Python 3.11 or newer with venv and pip is needed' >&2; exit 1; fi; \
+	echo "Installing into $(VENV) with $$($$found --version), about a minute"; \
+	$$found -m venv --clear $(VENV)
+	@$(PIP_INSTALL) --require-hashes --only-binary=:all: --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+.PHONY: demo
+demo: setup  ## Send a sealed bulletin between two states, all of it on this machine
+	@$(BIN)/barid demo
+
+.PHONY: test
+test: setup setup-image-tools  ## Run every test; the last line says what was skipped and why
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -q $(TESTS)
+
+.PHONY: check
+check: setup  ## Judge the code without running it: style, types, imports, Dockerfile, schemas
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m schemas.publish --check
+
+.PHONY: format
+format: setup  ## Rewrite the code as `make check` wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: setup  ## Measure, and print each figure beside its bar
+	@$(BIN)/python -m tests.bench
+
+# The locks come from the public registry alone, whatever else this machine's pip is told to look at.
+PIP_COMPILE := env -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS -u PIP_CONSTRAINT PIP_CONFIG_FILE=/dev/null \
+	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/python -m piptools compile --quiet \
+	--generate-hashes --strip-extras --allow-unsafe --no-emit-options \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	--constraint requirements.constraints
+
+.PHONY: lock
+lock: setup  ## Write the locks anew from pyproject.toml (UPGRADE=--upgrade takes newer releases)
+	$(PIP_COMPILE) $(UPGRADE) --output-file requirements.lock pyproject.toml
+	$(PIP_COMPILE) $(UPGRADE) --only-build-deps --build-deps-for wheel \
+		--output-file requirements-build.lock pyproject.toml
+	$(PIP_COMPILE) $(UPGRADE) --constraint requirements.lock --constraint requirements-build.lock --extra dev \
+		--output-file requirements-dev.lock pyproject.toml
+
+# Elsewhere than as root on Debian nothing is installed, and the tests of the image skip and say why.
+IMAGE_TOOLS := buildah debootstrap
+IMAGE_PACKAGES := $(IMAGE_TOOLS) debian-archive-keyring
+APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends
+
+.PHONY: setup-image-tools
+setup-image-tools:  ## Install what the tests of the image need (as root on Debian)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! type $(IMAGE_TOOLS) >/dev/null 2>&1; then \
+		$(APT_INSTALL) $(IMAGE_PACKAGES) >/dev/null 2>&1 \
+			|| { apt-get update --quiet --quiet && $(APT_INSTALL) $(IMAGE_PACKAGES) >/dev/null; }; \
+	fi
+
+.PHONY: clean
+clean:  ## Remove what was made here, .venv too
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
