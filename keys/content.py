@@ -122,8 +122,6 @@ def decode_body(plaintext: bytes) -> OpenedBody:
 
 
 def _unpad(data: bytes, size_bytes_min: int, limit_bytes: int) -> tuple[bytes, bytes]:
-    if len(data) < _LENGTH_BYTES:
-        raise Problem("padding", "the body ends within a length")
     end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "big")
     if end > _LENGTH_BYTES + limit_bytes:
         raise Problem("padding", f"a length is over the limit of {limit_bytes} bytes")

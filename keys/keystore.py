@@ -212,13 +212,18 @@ class Keystore:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         """Hold the directory alone: node and command line may write at the same time."""
-        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _refuse_loose_mode(self.directory, os.fstat(directory))
-            fcntl.flock(directory, fcntl.LOCK_EX)
-            yield directory
-        finally:
-            os.close(directory)
+            directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                _refuse_loose_mode(self.directory, os.fstat(directory))
+                fcntl.flock(directory, fcntl.LOCK_EX)
+                yield directory
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self.directory} cannot be written: {error.strerror}"
+            ) from error
 
     def _write(self, file: str, data: bytes) -> None:
         new = file + NEW_SUFFIX

@@ -31,7 +31,7 @@ LABEL: Final = "barid"
 TAG: Final = "barid-v1"
 NONCE_BYTES: Final = 16
 
-_INPUT: Final = re.compile(r"barid=\(([^()]*)\)(;[^,]*)", re.ASCII)
+_INPUT: Final = re.compile(r"barid=\(([^()]*)\)(.*)", re.ASCII)
 _PARAMETERS: Final = re.compile(
     r";created=([1-9][0-9]{0,14});expires=([1-9][0-9]{0,14})"
     r';nonce="([0-9a-f]{32})";keyid="([0-9a-f]{64})";tag="barid-v1"',

@@ -188,9 +188,9 @@ def _read_delegations(delegations: Delegations | None, council: Council) -> dict
     check_tuf_keys(delegations.keys.values())
     found = {}
     for name, role in delegations.roles.items():
-        member = name.removeprefix(MEMBER_ROLE_PREFIX)
+        member = str(name).removeprefix(MEMBER_ROLE_PREFIX)
         if name == member or member not in council.members:
-            raise VerificationError(f"the role {name[:64]!r} is not a member's")
+            raise VerificationError(f"the role {member[:64]!r} is not a member's")
         if role.terminating is not True or role.paths != [member_path(member)]:
             raise VerificationError(
                 f"the role {name} ends at {member_path(member)}, and has no other"

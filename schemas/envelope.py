@@ -25,7 +25,7 @@ from schemas.scalars import (
     Uuid7,
     Version,
 )
-from schemas.statements import Signatures, Statement
+from schemas.statements import Signature, Statement
 
 SLOT_BYTES = 1120 + 32 + 16
 """HPKE encapsulation (ML-KEM-768 1088, X25519 32), content key, AES-GCM tag."""
@@ -120,7 +120,7 @@ class Header(Message):
 class Envelope(Statement):
     """What a sender submits: the signed header, a slot for each recipient, and the sealed body."""
 
-    signatures: Annotated[Signatures, Field(max_length=1)]
+    signatures: Annotated[tuple[Signature, ...], Field(min_length=1, max_length=1)]
     slots: Annotated[
         dict[DeskId, Annotated[Base64, Field(min_length=SLOT_BYTES, max_length=SLOT_BYTES)]],
         Field(min_length=1, max_length=RECIPIENTS_MAX),

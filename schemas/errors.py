@@ -112,8 +112,8 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("wrong-policies", 422, "The logged policies are not those that permit this", "Tell the auditor.", fault=Fault.HUB),
     # Between slot and commitment: nobody's fault.
     ProblemType("cannot_open", 422, "The slot does not open with the keys at hand", "The sender's node seals again once by itself.", fault=Fault.NOBODY),
-    # After the slot opened: the sender's fault, provable with the content key.
-    ProblemType("commitment", 422, "The content key is not the committed one", "Ask the sender; keep the evidence.", fault=Fault.SENDER),
+    ProblemType("commitment", 422, "The content key is not the committed one", "The recipient answers `cannot_open`.", fault=Fault.NOBODY),
+    # After the commitment held: the sender's fault, provable with the content key.
     ProblemType("body-unreadable", 422, "The body does not open with the committed key", "Ask the sender; keep the evidence.", fault=Fault.SENDER),
     ProblemType("padding", 422, "The padding or a length within the body is wrong", "Ask the sender; keep the evidence.", fault=Fault.SENDER),
     ProblemType("sealed-part", 422, "The sealed part is not well-formed", "Ask the sender; keep the evidence.", fault=Fault.SENDER),

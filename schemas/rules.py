@@ -255,17 +255,17 @@ _BULLETIN: Final[dict[str, Rule]] = {
     "unknown_entity": Rule(
         "no entity of this bulletin has the id {id}",
         "aucune entité de ce bulletin ne porte l'identifiant {id}",
-        "لا توجد في هذه النشرة جهة أو شيء بالمعرّف {id}",
+        "لا يوجد في هذه النشرة كيان يحمل المعرّف {id}",
     ),
     "entity_type": Rule(
         "the entity {id} must be of type: {expected}",
         "l'entité {id} doit être de type : {expected}",
-        "يجب أن يكون نوع {id}: {expected}",
+        "يجب أن يكون نوع الكيان {id}: {expected}",
     ),
     "link_to_itself": Rule(
         "a link joins two entities",
         "un lien relie deux entités distinctes",
-        "يربط الرابط بين طرفين مختلفين",
+        "يربط الرابط بين كيانين مختلفين",
     ),
     "personal_data": Rule(
         "a bulletin with a person, phone or account, and every judicial request, says personal_data: true",

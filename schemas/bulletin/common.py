@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -97,8 +98,8 @@ class Bulletin(Message):
         _each_once(entity.id for entity in self.entities)
         _each_once(attachment.id for attachment in self.attachments)
         for link in self.links:
-            self.entity(link.source)
-            self.entity(link.target)
+            for end in (link.source, link.target):
+                self._entity(end)
         return self
 
     @model_validator(mode="after")
@@ -108,16 +109,16 @@ class Bulletin(Message):
             raise broken("personal_data")
         return self
 
-    def entity(self, id_: str) -> Entity:
-        """Find an entity by its id.
+    @cached_property
+    def entities_by_id(self) -> dict[str, Entity]:
+        """The entities, for those who follow links."""
+        return {entity.id: entity for entity in self.entities}
 
-        Raises:
-            PydanticCustomError: none has it; a model's validator passes it on.
-        """
-        for entity in self.entities:
-            if entity.id == id_:
-                return entity
-        raise broken("unknown_entity", id=id_)
+    def _entity(self, id_: str) -> Entity:
+        """Find an entity that a rule of this model or of a kind needs."""
+        if id_ not in self.entities_by_id:
+            raise broken("unknown_entity", id=id_)
+        return self.entities_by_id[id_]
 
 
 def _each_once(ids: Iterable[str]) -> None:

@@ -16,7 +16,8 @@ from schemas.bulletin.values import ParagraphMap
 from schemas.rules import broken
 from schemas.scalars import Message, UtcTime
 
-_QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+# A string that never ends matches too, up to the end, so that the search stays linear.
+_STRING: Final = re.compile(r"'(?:[^'\\]|\\.)*+('|\Z)", re.DOTALL)
 _COMPARISON: Final = re.compile(r"\[[\s(]*(?:NOT\s+|EXISTS\s+)*[a-z0-9-]+:[A-Za-z0-9_']")
 _CLOSES: Final = {")": "(", "]": "["}
 _NESTING_MAX: Final = 32
@@ -38,10 +39,10 @@ def _balanced(text: str) -> bool:
 
 def _shaped(pattern: str) -> str:
     """Refuse what cannot be an observation expression (STIX 2.1 section 9.2)."""
-    bare = _QUOTED.sub("''", pattern)
-    # Outside of strings quotes come in the empty pairs that the line above leaves.
-    quotes_pair_up = "'" not in bare.replace("''", "")
-    if not (quotes_pair_up and _balanced(bare) and _COMPARISON.search(bare)):
+    # Each string becomes an empty one; one that never ends leaves a single quote.
+    bare = _STRING.sub(r"'\1", pattern)
+    strings_end = "'" not in bare.replace("''", "")
+    if not (strings_end and _balanced(bare) and _COMPARISON.search(bare)):
         raise broken("stix_pattern")
     if not bare.lstrip().startswith(("[", "(")):
         raise broken("stix_pattern")

@@ -84,7 +84,7 @@ class JudicialRequest(Bulletin):
 
     @model_validator(mode="after")
     def _is_about_a_person(self) -> Self:
-        if self.person is not None and not isinstance(self.entity(self.person), Person):
+        if self.person is not None and not isinstance(self._entity(self.person), Person):
             raise broken("entity_type", id=self.person, expected="person")
         if not self.personal_data:
             raise broken("personal_data")

@@ -1,4 +1,4 @@
-"""The parts that every bulletin can have: originator, event, action, evaluation, time, references, attachments.
+"""Parts that any bulletin can have: originator, event, action, evaluation, time, references, attachments.
 
 May import pydantic and `schemas`; the common fields use it.
 """

@@ -36,7 +36,7 @@ class Actor(Message):
 
 
 class Route(Message):
-    """A way that people or goods take: the countries in the order of travel, and the line where it is known."""
+    """A way that people or goods take: countries in the order of travel, and the line where it is known."""
 
     name: LineMap
     means: Annotated[tuple[Means, ...], Field(max_length=len(Means)), SortedUnique] = ()
@@ -65,6 +65,6 @@ class ThreatBulletin(Bulletin):
     @model_validator(mode="after")
     def _actors_are_people_or_groups(self) -> Self:
         for actor in self.actors:
-            if not isinstance(self.entity(actor.entity), Person | Group):
+            if not isinstance(self._entity(actor.entity), Person | Group):
                 raise broken("entity_type", id=actor.entity, expected="person, group")
         return self
