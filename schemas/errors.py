@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 TYPE_PREFIX: Final = "https://barid.invalid/problems/"
 """Problem types are identifiers, not addresses: `.invalid` never resolves (RFC 6761)."""
@@ -148,7 +148,7 @@ class Problem(BaridError):
         extensions: further members of the problem document (RFC 9457 section 3.2), JSON values.
     """
 
-    def __init__(self, word: str, detail: str = "", **extensions: object) -> None:
+    def __init__(self, word: str, detail: str = "", **extensions: Any) -> None:
         self.type = PROBLEMS[word]
         self.detail = detail or self.type.title
         self.extensions = extensions

@@ -14,8 +14,8 @@ JSON_DEPTH_MAX: Final = 64
 BULLETIN_BYTES_MAX: Final = 256 * 1024
 """Bytes of one bulletin's JSON (the bulletin's specification)."""
 
-SEALED_PART_BYTES_MAX: Final = 64 * 1024
-"""Bytes of the sealed part: a release of 8 people takes about 40 KB of signatures, plus salts."""
+SEALED_PART_BYTES_MAX: Final = 192 * 1024
+"""Bytes of the sealed part: 16 releasers, 500 desks and 20 attachments take 171 KB."""
 
 RECIPIENTS_MAX: Final = 500
 """Desks of one envelope: every desk of a continent of 55 members at nine each."""

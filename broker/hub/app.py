@@ -6,6 +6,7 @@ May import every room of the hub; the command line calls `serve_hub`, tests call
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from broker.hub.callers import Callers
 from broker.hub.directory_log import Operate
@@ -23,12 +25,15 @@ from broker.hub.ledger import Ledger
 from broker.hub.routes import Hub, router
 from broker.hub.sequencer import Sequencer
 from broker.hub.setup import open_ledger
-from broker.serving import answer_problems, serve
+from broker.serving import answer_problems, problem_response, serve
 from broker.settings import load_hub
 from keys.keystore import Keystore
+from schemas.errors import BaridError, Problem
 
 CATCH_UP_SECONDS: Final = 1.0
 """How soon a running hub notices a directory that `barid hub load` published beside it."""
+
+_LOG = logging.getLogger("barid.hub")
 
 
 def _now_unix() -> int:
@@ -63,17 +68,33 @@ def create_app(exchange: str, ledger: Ledger, now_unix: Callable[[], int] = _now
         await sequencer.stop()
         ledger.engine.dispose()
 
-    app = FastAPI(title="Barid hub", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Barid hub",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # Another spelling of a path would be redirected before anybody asked who is calling.
+        redirect_slashes=False,
+    )
     app.state.hub = hub
     app.include_router(router)
     answer_problems(app)
+    app.add_exception_handler(OperationalError, _busy)
     return app
+
+
+async def _busy(_request: Request, _error: Exception) -> Response:
+    return problem_response(Problem("busy", "the database does not answer"))
 
 
 async def _follow(ledger: Ledger) -> None:
     while True:
         await asyncio.sleep(CATCH_UP_SECONDS)
-        await asyncio.to_thread(ledger.catch_up)
+        try:
+            await asyncio.to_thread(ledger.catch_up)
+        except (BaridError, SQLAlchemyError) as error:
+            # A task that ended would never notice the next directory.
+            _LOG.error("the directory log was not read: %s", type(error).__name__)
 
 
 def serve_hub(data: Path, keystore: Keystore) -> None:
@@ -91,6 +112,7 @@ def serve_hub(data: Path, keystore: Keystore) -> None:
         serve(app, listen.host, listen.port, data / "tls.crt", data / "tls.key")
     finally:
         operator.shutdown()
+        operator.server_close()
 
 
 def _serve_operator(host: str, port: int, ledger: Ledger) -> ThreadingHTTPServer:

@@ -1,7 +1,7 @@
 """What the hub writes into the directory log: published directories, sealing keys, its own operations.
 
-May import `keys` and the hub's own rooms; routes and `load` hand works to the ledger. Each entry is tried on
-a copy of the directory's history first, so that the hub logs nothing that members would call void.
+May import `keys`, `broker.policy` and the hub's own rooms; routes and `load` hand works to the ledger. Each
+entry is tried on a copy of the directory's history first, so that the hub logs nothing that is void.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from broker.hub.ledger import Answer, Batch, read_trust_file
 from broker.hub.tables import sealing_key, trust_file
+from broker.policy.admission import rules_of
 from broker.tlog.merkle import leaf_hash
 from keys.dsse import pae_sha256
+from keys.repository import TIMESTAMP_NAME
 from keys.sealing import check_sealing_key
 from keys.tuf_files import TrustFileMissing
 from schemas.entries import DeskSealingKey, DirectoryPublished, FileVersion, HubOperated
-from schemas.errors import Problem, VerificationError
+from schemas.errors import ConfigurationError, Problem, VerificationError
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import dump_json, parse
 from schemas.scalars import Message
@@ -31,7 +33,7 @@ from schemas.statements import Statement
 def _append(
     batch: Batch, entry: Message, statement: Statement | None, refusal: str | None = None
 ) -> int:
-    """Log an entry if a copy of the history takes it without a finding.
+    """Log an entry if a copy of the history takes it without a finding, and its access rules load.
 
     Raises:
         Problem: `refusal`, or else the word of the finding.
@@ -46,8 +48,10 @@ def _append(
             statement,
             lambda name, limit: read_trust_file(batch.connection, name, limit),
         )
-    except TrustFileMissing as missing:
-        raise Problem(refusal or "directory-invalid", str(missing)) from missing
+        if isinstance(entry, DirectoryPublished) and trial.newest.directory:
+            rules_of(trial.newest.directory)
+    except (TrustFileMissing, ConfigurationError) as error:
+        raise Problem(refusal or "directory-invalid", str(error)) from error
     if findings:
         raise Problem(refusal or findings[0].rule, findings[0].detail)
     batch.trial = trial
@@ -66,11 +70,8 @@ class Publish:
         """Store the files, try the entry, log it.
 
         Raises:
-            Problem: `publication`; what was stored of it is harmless, and no longer named.
+            Problem: `publication`; nothing of it is stored, so that the mended files may take its names.
         """
-        statement = upsert(trust_file).on_conflict_do_nothing()
-        rows = [{"name": name, "data": data} for name, data in self.files.items()]
-        batch.connection.execute(statement, rows)
         entry = DirectoryPublished(
             type="directory.published",
             at=batch.at,
@@ -78,8 +79,16 @@ class Publish:
             root=self.root,
             snapshot=self.snapshot,
         )
-        index = _append(batch, entry, None, "publication")
+        with batch.connection.begin_nested():
+            self._store(batch.connection)
+            index = _append(batch, entry, None, "publication")
         return lambda _committed: index
+
+    def _store(self, connection: Connection) -> None:
+        # What an entry commits to stays as it is; TUF's timestamp alone has one name for all versions.
+        connection.execute(delete(trust_file).where(trust_file.c.name == TIMESTAMP_NAME))
+        rows = [{"name": name, "data": data} for name, data in self.files.items()]
+        connection.execute(upsert(trust_file).on_conflict_do_nothing(), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +119,16 @@ class AnnounceSealingKey:
         return cls(statement, payload)
 
     def apply(self, batch: Batch) -> Answer:
-        """Log the key, unless it is logged already."""
+        """Log the key, unless it is logged already.
+
+        Raises:
+            Problem: `sealing-key-unusable` where it has lapsed, or what the history says against it.
+        """
         keyid = pae_sha256(self.statement)
         logged = select(sealing_key.c.entry_index).where(sealing_key.c.keyid == keyid)
         if batch.connection.execute(logged).first() is None:
+            if self.payload.not_after <= batch.at:
+                raise Problem("sealing-key-unusable", "the sealing key has lapsed")
             entry = DeskSealingKey(
                 type="desk.sealing_key",
                 at=batch.at,

@@ -6,14 +6,15 @@ offline. `Ledger.commit` is the commit point: what it returned is on the disk, w
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine, delete, insert, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from broker.db import reading, writing
 from broker.hub.logbook import Head, LogWriter, LostRace, Prover, read_head
@@ -26,6 +27,11 @@ from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.scalars import format_time
 from schemas.statements import Statement
+
+_DISK_FAILED: Final = frozenset(
+    {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+)
+"""Primary result codes after which the database is not to be believed."""
 
 Answer = Callable[["Committed"], Any]
 """Builds the answer to one work once the tree that proves it is known."""
@@ -153,6 +159,9 @@ class Ledger:
                 return self._commit(works, nonces)
             except LostRace as error:
                 raise Problem("busy", str(error)) from error
+            except IntegrityError:
+                # No state of the disk: one of the works is at fault, and trying again would not help.
+                raise
             except DBAPIError as error:
                 raise self._database_failed(error) from error
 
@@ -177,10 +186,10 @@ class Ledger:
     def _remember(
         self, connection: Connection, nonces: Sequence[tuple[str, int]], at_unix: int
     ) -> None:
-        connection.execute(delete(nonce).where(nonce.c.expires < at_unix))
         if nonces:
             rows = [{"nonce": value, "expires": expires} for value, expires in nonces]
             connection.execute(insert(nonce).prefix_with("OR IGNORE"), rows)
+        connection.execute(delete(nonce).where(nonce.c.expires < at_unix))
 
     def catch_up(self) -> None:
         """Fold directory entries that another process wrote."""
@@ -207,7 +216,7 @@ class Ledger:
             )
 
     def _database_failed(self, error: DBAPIError) -> Problem:
-        if "I/O error" in str(error.orig):
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _DISK_FAILED:
             # After a failed fsync nobody knows what the disk holds: going on could fork the log.
             self._halted = "the disk failed; restart the hub once it is sound"
             return Problem("hub-halted", self._halted)

@@ -147,7 +147,8 @@ class LogWriter:
     def close(self, signers: Sequence[NoteSigner], at: int) -> Head:
         """Write the rows and tiles, sign the new checkpoint, and swap the head if nobody else did.
 
-        The swap covers an unchanged log too: both logs move together, or neither does.
+        The swap covers an unchanged log too: both logs move together, or neither does. Its `at` stays:
+        a clock that was wrong while nothing was logged leaves no trace.
 
         Raises:
             LostRace: the stored head is not the one that this transaction began with.
@@ -160,7 +161,7 @@ class LogWriter:
                 log_head.c.size == self.head.size,
                 log_head.c.root == self.head.root,
             )
-            .values(size=new.size, root=new.root, checkpoint=new.checkpoint, at=at)
+            .values(size=new.size, root=new.root, checkpoint=new.checkpoint, at=new.at)
         )
         if swapped.rowcount != 1:
             raise LostRace(f"the {self.head.log} log moved")

@@ -7,7 +7,7 @@ applies the work. The access decision is `broker.policy.admission.admit`, asked 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from broker.hub.ledger import Answer, Batch, Committed
 from broker.hub.logbook import Prover
 from broker.hub.tables import body, entry, envelope, party, place, slot
-from broker.policy.admission import admit
+from broker.policy.admission import admit, admit_again
 from broker.tlog.receipt import place_hash
 from keys.dsse import pae_sha256, signatures_sha256
 from keys.envelope import check_sealed_bytes, parse_header
@@ -87,8 +87,12 @@ def judge(submission: Submission, state: DirectoryState, at: datetime) -> Verdic
     if submission.header.attachments:
         raise Problem("attachments-unavailable")
     check_sealed_bytes(submission.header, submission.envelope.slots, submission.envelope.body)
+    return _verdict(lambda: admit(submission.statement, submission.header, state, at))
+
+
+def _verdict(ask: Callable[[], dict[str, tuple[str, ...]]]) -> Verdict:
     try:
-        return admit(submission.statement, submission.header, state, at)
+        return ask()
     except Problem as problem:
         if problem.type.finality is not Finality.FINAL:
             raise
@@ -102,13 +106,15 @@ class Relay:
     submission: Submission
     verdict: Verdict
     judged_size: int  # of the directory log, when the verdict was reached
+    judged_at: datetime
 
     def apply(self, batch: Batch) -> Answer:
         """Accept or refuse within the batch.
 
         1. The same bytes again get the same answer, before anything is judged.
         2. An id is used once.
-        3. A directory that moved since the verdict means judging again.
+        3. Members and auditors judge by the directory and the time that the entry names: if either
+           moved since the verdict, the envelope is judged again.
         4. One bulletin id has one content; withdrawals and corrections go where the original went.
         5. Accept for all recipients, or log the refusal.
         """
@@ -118,22 +124,33 @@ class Relay:
         if row is not None:
             self._replace_damaged(batch.connection, row)
             return lambda committed: _answer(row, committed)
-        verdict = self.verdict
-        if self.judged_size != batch.state.size:
-            verdict = judge(self.submission, batch.state, batch.at)
+        verdict = self._judged(batch)
         if not isinstance(verdict, Problem):
             verdict = _contradiction(batch.connection, self.submission.header) or verdict
         if isinstance(verdict, Problem):
             return self._refuse(batch, verdict)
         return self._accept(batch, verdict)
 
+    def _judged(self, batch: Batch) -> Verdict:
+        if self.judged_size != batch.state.size:
+            return judge(self.submission, batch.state, batch.at)
+        if self.judged_at != batch.at:
+            return _verdict(lambda: admit_again(self.submission.header, batch.state, batch.at))
+        return self.verdict
+
     def _replace_damaged(self, connection: Connection, row: Row[Any]) -> None:
-        # The submitted bytes were checked against the signed header, the stored ones may have rotted.
+        # What is stored may have rotted. What is submitted may have been spoilt on purpose, to have the
+        # hub blamed: slots and body are no part of the PAE by which the envelope is known.
+        submitted = self.submission.envelope
+        try:
+            check_sealed_bytes(self.submission.header, submitted.slots, submitted.body)
+        except Problem:
+            return
         if row.problem is not None:
             return
         at = body.c.entry_index == row.entry_index
-        connection.execute(update(body).where(at).values(ciphertext=self.submission.envelope.body))
-        for desk, data in self.submission.envelope.slots.items():
+        connection.execute(update(body).where(at).values(ciphertext=submitted.body))
+        for desk, data in submitted.slots.items():
             mine = (slot.c.entry_index == row.entry_index) & (slot.c.desk == desk)
             connection.execute(update(slot).where(mine).values(slot=data))
 

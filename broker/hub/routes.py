@@ -113,12 +113,12 @@ async def post_envelope(request: Request) -> Response:
 
 def _prepare(hub: Hub, data: bytes, caller: str) -> Relay:
     submission = read_submission(data, caller)
-    state = hub.ledger.state
+    state, at = hub.ledger.state, hub.now()
     with reading(hub.ledger.engine) as connection:
         known = is_known(connection, submission.header)
     # What is known is answered as before, without any check of freshness.
-    verdict = {} if known else judge(submission, state, hub.now())
-    return Relay(submission, verdict, state.size)
+    verdict = {} if known else judge(submission, state, at)
+    return Relay(submission, verdict, state.size, at)
 
 
 @router.get("/desks/{member}/{unit}/inbox")

@@ -7,14 +7,20 @@ hub serves. The queue is bounded: who comes when it is full is told to come back
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from broker.hub.ledger import Ledger, Work
 from schemas.errors import Problem
 from schemas.limits import BATCH_ENVELOPES_MAX
+
+NONCES_MAX: Final = 65_536
+"""Nonces that wait to be written: where nothing else is, two minutes' of 500 reading requests a second. A
+nonce lives no longer than that, and the oldest go first."""
 
 QUEUE_MAX: Final = 4 * BATCH_ENVELOPES_MAX
 """Works waiting: a few batches, about 40 MB of ordinary envelopes."""
@@ -32,7 +38,7 @@ class Sequencer:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(QUEUE_MAX)
-        self._nonces: list[tuple[str, int]] = []
+        self._nonces: deque[tuple[str, int]] = deque(maxlen=NONCES_MAX)
         self._executor = ThreadPoolExecutor(1, "sequencer")
         self._task: asyncio.Task[None] | None = None
 
@@ -69,18 +75,23 @@ class Sequencer:
             waiting = [await self._queue.get()]
             while len(waiting) < BATCH_ENVELOPES_MAX and not self._queue.empty():
                 waiting.append(self._queue.get_nowait())
-            nonces, self._nonces = self._nonces, []
-            await self._commit(waiting, nonces)
+            results = await self._commit([each.work for each in waiting])
+            self._answer(waiting, results)
 
-    async def _commit(self, waiting: list[_Waiting], nonces: list[tuple[str, int]]) -> None:
-        loop = asyncio.get_running_loop()
-        works = [each.work for each in waiting]
+    async def _commit(self, works: list[Work]) -> list[Any]:
+        """Commit a batch; a work that fails as none should is found, and takes no other with it."""
+        nonces = list(self._nonces)
+        self._nonces.clear()
+        commit = partial(self._ledger.commit, works, nonces)
         try:
-            results: Iterable[Any] = await loop.run_in_executor(
-                self._executor, self._ledger.commit, works, nonces
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._executor, commit)
         except Exception as error:  # noqa: BLE001 - whatever failed, everybody who waits must hear of it
-            results = [error] * len(waiting)
+            self._nonces = deque([*nonces, *self._nonces], NONCES_MAX)
+            if isinstance(error, Problem) or len(works) == 1:
+                return [error] * len(works)
+        return [result for work in works for result in await self._commit([work])]
+
+    def _answer(self, waiting: list[_Waiting], results: Iterable[Any]) -> None:
         for each, result in zip(waiting, results, strict=True):
             if each.answer.cancelled():
                 continue

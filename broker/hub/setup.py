@@ -126,8 +126,13 @@ def _open_logs(engine: Engine, signers: Signers, at: int) -> None:
             connection.execute(insert(log_head), row)
 
 
-def open_ledger(data: Path, keystore: Keystore, now_unix: Callable[[], int]) -> Ledger:
+def open_ledger(
+    data: Path, keystore: Keystore, now_unix: Callable[[], int], root: bytes | None = None
+) -> Ledger:
     """Open a hub's database, migrated, with its directory's history.
+
+    Args:
+        root: the trust root of a first directory; by default the one that was kept.
 
     Raises:
         ConfigurationError: no hub here, or no directory was loaded and no root is known.
@@ -135,14 +140,19 @@ def open_ledger(data: Path, keystore: Keystore, now_unix: Callable[[], int]) -> 
     settings = load_hub(data)
     if not (data / DATABASE).exists():
         raise ConfigurationError(f"{data} holds no hub: run `barid hub init` first")
-    root_path = data / ROOT_FILE
-    if not root_path.exists():
+    root = _kept_root(data) or root
+    if root is None:
         raise ConfigurationError("no directory is loaded: run `barid hub load` first")
     engine = open_sqlite(data / DATABASE)
     migrate(engine, migrations)
     origin = origin_of(settings.exchange, "directory")
-    history = DirectoryHistory(settings.exchange, root_path.read_bytes(), origin)
+    history = DirectoryHistory(settings.exchange, root, origin)
     return Ledger(engine, load_signers(keystore, settings.exchange), history, now_unix)
+
+
+def _kept_root(data: Path) -> bytes | None:
+    path = data / ROOT_FILE
+    return path.read_bytes() if path.exists() else None
 
 
 def load_repository(
@@ -158,32 +168,45 @@ def load_repository(
 
     Raises:
         ConfigurationError: the files are not a repository, or not the successor of what is in force.
+        VerificationError: the first root is none.
+        Problem: `busy`, the database took nothing.
     """
-    roots = sorted(
-        (int(name.removeprefix("metadata/").partition(".")[0]), name)
-        for name in files
-        if name.endswith(".root.json")
-    )
+    numbers = {name: name.removeprefix("metadata/").removesuffix(".root.json") for name in files}
+    roots = sorted((int(number), name) for name, number in numbers.items() if number.isdecimal())
     if not roots:
         raise ConfigurationError("there is no root.json among the files: run `barid trust init`")
-    root_path = data / ROOT_FILE
-    if not root_path.exists():
-        root_path.write_bytes(files[roots[0][1]])
-    ledger = open_ledger(data, keystore, lambda: int(now.timestamp()))
+    root = _kept_root(data) or files[roots[0][1]]
+    ledger = open_ledger(data, keystore, lambda: int(now.timestamp()), root)
+    try:
+        result = _publish(ledger, keystore, files, roots[-1], now)
+    finally:
+        ledger.engine.dispose()
+    if isinstance(result, Problem):
+        raise ConfigurationError(f"the directory was not published: {result.detail}")
+    # Kept once it is in force: a root that was given by mistake would shut out the right one for good.
+    if _kept_root(data) is None:
+        (data / ROOT_FILE).write_bytes(root)
+    return result
+
+
+def _publish(
+    ledger: Ledger,
+    keystore: Keystore,
+    files: Mapping[str, bytes],
+    newest_root: tuple[int, str],
+    now: datetime,
+) -> int | Problem:
     directory = ledger.state.directory
     version = 1 if directory is None else directory.versions["snapshot"] + 1
     signer = online_signer(keystore.get("online"))
     expires = now + timedelta(days=SNAPSHOT_DAYS)
     name, snapshot = sign_snapshot(files, signer, version, expires)
     timestamp_name, timestamp = sign_timestamp(snapshot, signer, version, expires)
-    root_version, root_name = roots[-1]
+    root_version, root_name = newest_root
     work = Publish(
         {**files, name: snapshot, timestamp_name: timestamp},
         FileVersion(version=root_version, sha256=sha256_hex(files[root_name])),
         FileVersion(version=version, sha256=sha256_hex(snapshot)),
     )
     (result,) = ledger.commit([work])
-    ledger.engine.dispose()
-    if isinstance(result, Problem):
-        raise ConfigurationError(f"the directory was not published: {result.detail}")
-    return int(result)
+    return result if isinstance(result, Problem) else int(result)

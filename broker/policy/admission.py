@@ -15,8 +15,9 @@ from broker.policy.rules import AccessRules, Decision, decide_all
 from keys.directory import Directory
 from keys.dsse import verify_statement
 from keys.history import DirectoryState
+from keys.signing import VerifyingIdentity
 from schemas.envelope import Header
-from schemas.errors import ParseError, Problem, VerificationError
+from schemas.errors import ConfigurationError, ParseError, Problem, VerificationError
 from schemas.limits import CREATED_SKEW_SECONDS_MAX, ENVELOPE_LIFE_SECONDS_MAX
 from schemas.scalars import member_of
 from schemas.statements import PayloadType, Statement
@@ -58,10 +59,32 @@ def admit(
 
     Raises:
         Problem: `stale-directory` (1), `statement-signature` (2), `wrong-exchange` (3), `created-skew`
-            or `lifetime` (4), `unknown-recipient` or `stale-key` (5), `access-denied` (6).
+            or `lifetime` (4), `unknown-recipient` or `stale-key` (5), `access-denied`, or
+            `directory-invalid` where the rules do not load (6).
     """
     directory = _directory(state, header, at)
     _check_signature(statement, header, directory, at)
+    return _judge(header, state, directory, at)
+
+
+def admit_again(
+    header: Header, state: DirectoryState, at: datetime
+) -> dict[str, tuple[str, ...]]:
+    """Judge at another moment what `admit` has judged by the same state: all but the signature itself.
+
+    An entry is judged for ever by its own `at`; the hub knows that moment only when it logs.
+
+    Raises:
+        Problem: as `admit`.
+    """
+    directory = _directory(state, header, at)
+    _identity(header, directory, at)
+    return _judge(header, state, directory, at)
+
+
+def _judge(
+    header: Header, state: DirectoryState, directory: Directory, at: datetime
+) -> dict[str, tuple[str, ...]]:
     if header.exchange != directory.council.exchange:
         raise Problem("wrong-exchange", f"the header says {header.exchange}")
     _check_times(header, at)
@@ -80,13 +103,18 @@ def _directory(state: DirectoryState, header: Header, at: datetime) -> Directory
     return directory
 
 
-def _check_signature(
-    statement: Statement, header: Header, directory: Directory, at: datetime
-) -> None:
+def _identity(header: Header, directory: Directory, at: datetime) -> VerifyingIdentity:
     sender = directory.desk(header.from_, at)
     if sender is None or sender.node is None:
         raise Problem("statement-signature", f"{header.from_} has no node identity in force")
-    known = {sender.node.keyid(directory.council.exchange): sender.node}
+    return sender.node
+
+
+def _check_signature(
+    statement: Statement, header: Header, directory: Directory, at: datetime
+) -> None:
+    identity = _identity(header, directory, at)
+    known = {identity.keyid(directory.council.exchange): identity}
     try:
         verify_statement(statement, PayloadType.ENVELOPE, known)
     except (VerificationError, ParseError) as error:
@@ -115,7 +143,12 @@ def _ask(header: Header, directory: Directory, at: datetime) -> dict[str, tuple[
     def party(desk: str) -> Party | None:
         return party_of(directory.council, desk)
 
-    decisions = decide_all(rules_of(directory), party, header, at)
+    try:
+        rules = rules_of(directory)
+    except ConfigurationError as error:
+        # k of n signed rules that nobody can read: until they sign others, nothing is permitted.
+        raise Problem("directory-invalid", f"its access rules do not load: {error}") from error
+    decisions = decide_all(rules, party, header, at)
     for desk, decision in decisions.items():
         if not decision.allowed:
             raise denied(desk, decision)

@@ -59,7 +59,12 @@ def sealing(hub: LiveHub) -> dict[str, float]:
     public = SealingPublicKey.from_bytes(private.public_bytes())
     identity = SigningIdentity.generate()
     content_key = secrets.token_bytes(32)
-    about = {"envelope_id": new_id(), "sender": "ly/main", "recipient": "tn/main", "keyid": "0" * 64}
+    about = {
+        "envelope_id": new_id(),
+        "sender": "ly/main",
+        "recipient": "tn/main",
+        "keyid": "0" * 64,
+    }
     slot = seal_slot(content_key, public, exchange=EXCHANGE, **about)
     message = secrets.token_bytes(4096)
 
@@ -85,7 +90,9 @@ def relaying(hub: LiveHub) -> dict[str, float]:
     ready = ["ne/main", "tn/main", "dz/main"]
     envelopes = [
         dump_json(
-            hub.seal(hub.outgoing("ly/main", bulletin_json=secrets.token_hex(2048).encode()), *ready)
+            hub.seal(
+                hub.outgoing("ly/main", bulletin_json=secrets.token_hex(2048).encode()), *ready
+            )
         )
         for _ in range(4 * BATCH)
     ]
@@ -94,7 +101,8 @@ def relaying(hub: LiveHub) -> dict[str, float]:
     works = []
     for data in envelopes:
         submission = read_submission(data, "ly/main")
-        works.append(Relay(submission, judge(submission, state, now()), state.size))
+        at = now()
+        works.append(Relay(submission, judge(submission, state, at), state.size, at))
     judged = len(envelopes) / (time.perf_counter() - start)
     start = time.perf_counter()
     for first in range(0, len(works), BATCH):

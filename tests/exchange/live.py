@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,9 +36,16 @@ from keys.repository import CouncilFiles, Governance
 from keys.sealing import SealingPrivateKey, SealingPublicKey
 from keys.signing import RequestSigningKey, SigningIdentity
 from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
-from schemas.bulletin.vocabularies import Kind, Precedence, Purpose, Status, Tlp, Topic
-from schemas.bulletin.vocabularies import Classification
-from schemas.directory import Council, Desk, Invitation, MemberFile, Names, Profile
+from schemas.bulletin.vocabularies import (
+    Classification,
+    Kind,
+    Precedence,
+    Purpose,
+    Status,
+    Tlp,
+    Topic,
+)
+from schemas.directory import Desk, Invitation, MemberFile, Names, Profile
 from schemas.envelope import DirectoryRef, Envelope, HeaderMarking
 from schemas.loader import dump_json
 from schemas.sealing_keys import SealingKey
@@ -96,10 +103,16 @@ def member_file(member: str, desks: dict[str, Desk]) -> MemberFile:
 
 
 class LiveHub:
-    """A hub served from this process, and the exchange around it."""
+    """A hub served from this process, and the exchange around it.
 
-    def __init__(self, data: Path) -> None:
+    Args:
+        data: the hub's directory; made here.
+        node_requests: by member, the request of a real node; the other members act by hand.
+    """
+
+    def __init__(self, data: Path, node_requests: Mapping[str, bytes] | None = None) -> None:
         self.data = data
+        self.node_requests = node_requests or {}
         self.desks: dict[str, DeskKeys] = {}
         self.member_signers = {m: TrustSigner.generate() for m in (*STATES, "auc")}
         self.governors = [TrustSigner.generate() for _ in range(5)]
@@ -128,6 +141,9 @@ class LiveHub:
         self.council = default_council(EXCHANGE, description.hub, description.logs)
         self.requests = []
         for member in (*STATES, "auc"):
+            if member in self.node_requests:
+                self.requests.append(read_member_request(self.node_requests[member]))
+                continue
             units = ("main", "judicial") if member != "auc" else ("audit",)
             for unit in units:
                 self.desks[f"{member}/{unit}"] = DeskKeys(f"{member}/{unit}")

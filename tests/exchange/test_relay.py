@@ -13,16 +13,18 @@ from sqlalchemy import func, select
 from broker.db import reading
 from broker.hub.tables import metadata
 from broker.tlog.receipt import LogVerifier, verify_receipt
+from keys.dsse import sign_statement
 from keys.envelope import Outgoing
 from keys.signing import SigningIdentity
-from schemas.bulletin.vocabularies import Kind, Purpose, Tlp
+from schemas.bulletin.vocabularies import Kind, Purpose
 from schemas.envelope import DirectoryRef, Envelope
 from schemas.errors import Finality, Problem
 from schemas.loader import dump_json, load_json, parse
 from schemas.receipts import Receipt
+from schemas.statements import PayloadType
 from tests.exchange.live import LiveHub, new_id, now, run
 
-Change = Callable[[LiveHub], tuple[str, Envelope | bytes]]
+Make = Callable[[LiveHub], Envelope | bytes]
 
 
 async def _submit(hub: LiveHub, envelope: Envelope | bytes, caller: str = "ly/main") -> Receipt:
@@ -124,9 +126,7 @@ def _half_signature(hub: LiveHub) -> Envelope:
 
 def _altered_header(hub: LiveHub) -> Envelope:
     envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
-    return envelope.model_copy(
-        update={"payload": envelope.payload.replace(b'"amber"', b'"green"')}
-    )
+    return envelope.model_copy(update={"payload": envelope.payload.replace(b'"amber"', b'"green"')})
 
 
 def _old_directory(hub: LiveHub) -> Envelope:
@@ -148,9 +148,6 @@ def _stale_key(hub: LiveHub) -> Envelope:
 
 
 def _resigned(hub: LiveHub, envelope: Envelope, header: Any) -> Envelope:
-    from keys.dsse import sign_statement  # noqa: PLC0415 - only here
-    from schemas.statements import PayloadType  # noqa: PLC0415
-
     payload = dump_json(header)
     signed = sign_statement(
         PayloadType.ENVELOPE, payload, header["exchange"], [hub.desks["ly/main"].node]
@@ -162,9 +159,6 @@ def _other_exchange(hub: LiveHub) -> Envelope:
     envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
     header = load_json(envelope.payload, 10**6) | {"exchange": "tripoli-exercise"}
     payload = dump_json(header)
-    from keys.dsse import sign_statement  # noqa: PLC0415
-    from schemas.statements import PayloadType  # noqa: PLC0415
-
     signed = sign_statement(
         PayloadType.ENVELOPE, payload, "tripoli-test", [hub.desks["ly/main"].node]
     )
@@ -190,7 +184,7 @@ def _outgoing(hub: LiveHub, *recipients: str, **changes: Any) -> Envelope:
     return hub.seal(hub.outgoing("ly/main", **changes), *recipients)
 
 
-REFUSALS: list[tuple[str, str, Callable[[LiveHub], Envelope | bytes]]] = [
+REFUSALS: list[tuple[str, str, Make]] = [
     ("truncated", "malformed-json", lambda h: dump_json(_outgoing(h, "tn/main"))[:-9]),
     ("not JSON", "malformed-json", lambda _h: b"\xff\xfe"),
     ("empty", "malformed-json", lambda _h: b"{"),
@@ -220,9 +214,7 @@ REFUSALS: list[tuple[str, str, Callable[[LiveHub], Envelope | bytes]]] = [
 
 
 @pytest.mark.parametrize(("name", "word", "make"), REFUSALS, ids=[case[0] for case in REFUSALS])
-def test_refusals(
-    hub: LiveHub, name: str, word: str, make: Callable[[LiveHub], Envelope | bytes]
-) -> None:
+def test_refusals(hub: LiveHub, name: str, word: str, make: Make) -> None:
     """Each hostile submission has its problem; a final refusal leaves one entry with proof, others none."""
     envelope = make(hub)
     before = _rows(hub)
@@ -289,9 +281,7 @@ def test_nobody_submits_for_another(hub: LiveHub) -> None:
 def test_an_id_is_used_once_and_only_by_its_owner(hub: LiveHub) -> None:
     """Another envelope under a used id is refused with the earlier receipt; another desk's id is free."""
     envelope_id = new_id()
-    first = run(
-        _submit(hub, hub.seal(hub.outgoing("ly/main"), "tn/main", envelope_id=envelope_id))
-    )
+    first = run(_submit(hub, hub.seal(hub.outgoing("ly/main"), "tn/main", envelope_id=envelope_id)))
     second = hub.seal(hub.outgoing("ly/main"), "ne/main", envelope_id=envelope_id)
     problem = _refusal(hub, second)
     assert problem.word == "id-taken"
@@ -321,11 +311,3 @@ def test_a_withdrawal_goes_where_the_original_went(hub: LiveHub) -> None:
     other_sender = hub.outgoing("ne/main", supersedes=outgoing.bulletin_id)
     assert _refusal(hub, hub.seal(other_sender, "tn/main"), "ne/main").word == "original-unknown"
     assert run(_submit(hub, hub.seal(told, "tn/main"))).index > 0
-
-
-def test_the_ceiling_of_an_observer(hub: LiveHub) -> None:
-    """What is over a recipient's ceiling is refused with the rule's name."""
-    envelope = _outgoing(hub, "tn/main")
-    marked = parse(Envelope, dump_json(envelope), 10**7)
-    assert marked == envelope
-    assert hub.council.members["auc"].ceiling.tlp is Tlp.GREEN

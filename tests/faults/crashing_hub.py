@@ -31,9 +31,7 @@ def main(data: Path, point: str, after: int) -> None:
 
     commit = ledger.Ledger.commit
 
-    def counting(
-        self: ledger.Ledger, works: Sequence[ledger.Work], nonces: Any = ()
-    ) -> list[Any]:
+    def counting(self: ledger.Ledger, works: Sequence[ledger.Work], nonces: Any = ()) -> list[Any]:
         nonlocal seen
         seen += sum(isinstance(work, Relay) for work in works)
         answers = commit(self, works, nonces)

@@ -29,7 +29,14 @@ START_SECONDS = 30
 
 
 def _spawn(hub: LiveHub, point: str, after: int) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-m", "tests.faults.crashing_hub", str(hub.data), point, str(after)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "tests.faults.crashing_hub",
+        str(hub.data),
+        point,
+        str(after),
+    ]
     return subprocess.Popen(arguments, cwd=Path(__file__).parents[2])
 
 

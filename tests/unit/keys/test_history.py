@@ -504,6 +504,7 @@ def test_the_tolerance_reaches_over_several_publications(world: TrustWorld) -> N
     # Directory n ended when n + 1 was published, in minute n + 1; now it is minute 12.
     taken = [n for n in range(13) if state.acceptable(ref_of(world, n), world.now, {"ly", "tn"})]
     assert taken == list(range(1, 13))
+    assert len(state.recent) == 11
 
 
 def test_a_void_directory_is_never_taken(world: TrustWorld) -> None:

@@ -134,6 +134,14 @@ def test_unchanged_files_are_verified_anew_under_new_keys(world: TrustWorld) -> 
         load(world, known)
 
 
+def test_the_council_is_verified_anew_under_a_new_root(world: TrustWorld) -> None:
+    """What the former governors signed is void once others are in their place."""
+    known = load(world)
+    world.change_root([TrustSigner.generate() for _ in range(5)])
+    with pytest.raises(VerificationError, match="targets is not signed"):
+        load(world, known)
+
+
 def test_a_member_may_join_later(world: TrustWorld) -> None:
     """A council member without a file is allowed, and has no desks."""
     for name in [name for name in world.current if "member-td" in name]:
@@ -367,12 +375,13 @@ def test_two_member_files_of_one_version_are_told_apart(world: TrustWorld) -> No
         load_directory(world.initial_root, world.fetch, world.root(), snapshot)
 
 
-def test_a_snapshot_lists_the_version_that_the_file_has(world: TrustWorld) -> None:
+@pytest.mark.parametrize("role", ["member-ly", "targets"])
+def test_a_snapshot_lists_the_version_that_the_file_has(world: TrustWorld, role: str) -> None:
     """A snapshot that calls version 1 version 2 is refused: versions decide what is newer."""
     meta = honest_meta(world)
-    listed = meta["member-ly.json"]
-    meta["member-ly.json"] = MetaFile(2, listed.length, listed.hashes)
-    world.files["metadata/2.member-ly.json"] = world.files["metadata/1.member-ly.json"]
+    listed = meta[f"{role}.json"]
+    meta[f"{role}.json"] = MetaFile(2, listed.length, listed.hashes)
+    world.files[f"metadata/2.{role}.json"] = world.files[f"metadata/1.{role}.json"]
     snapshot = publish_snapshot(world, meta)
     with pytest.raises(VerificationError, match="has the version 1"):
         load_directory(world.initial_root, world.fetch, world.root(), snapshot)
@@ -387,7 +396,7 @@ def test_a_snapshot_has_the_version_that_is_named(world: TrustWorld) -> None:
         load_directory(world.initial_root, world.fetch, world.root(), named)
 
 
-@pytest.mark.parametrize("name", ["root.json", "member-xx.json", "other.json"])
+@pytest.mark.parametrize("name", ["root.json", "member-xx.json", "ly.json", "other.json"])
 def test_a_snapshot_lists_nothing_else(world: TrustWorld, name: str) -> None:
     """Metadata to which nothing is delegated is refused, whoever it speaks for."""
     meta = honest_meta(world)
@@ -531,6 +540,21 @@ def test_a_delegation_whose_threshold_is_not_met_is_refused(world: TrustWorld) -
     payload = member_targets(world, "ly")
     world.craft("member-ly", payload, world.member_keys["ly"], second)
     assert load(world).versions["member-ly"] == 2
+
+
+def test_a_members_key_under_two_names_signs_once(world: TrustWorld) -> None:
+    """Two names of one key do not make two of a member's keys."""
+    key = world.member_keys["ly"].public_key
+    alias = SSlibKey("a" * 64, "ed25519", "ed25519", key.keyval)
+    targets = targets_of(world)
+    assert targets.delegations is not None
+    assert targets.delegations.roles is not None
+    targets.delegations.keys[alias.keyid] = alias
+    role = targets.delegations.roles["member-ly"]
+    role.keyids, role.threshold = [key.keyid, alias.keyid], 2
+    world.craft("targets", targets, *world.governors[:3])
+    with pytest.raises(VerificationError, match="under two names"):
+        load(world)
 
 
 def test_a_member_lists_its_own_file_alone(world: TrustWorld) -> None:

@@ -129,6 +129,8 @@ THREAT_REFUSALS: list[tuple[str, object, str, str]] = [
     ("indicators", [{"pattern": "[a:b = 'x]"}], "$.indicators[0].pattern", "stix_pattern"),
     ("indicators", [{"pattern": "[a:b = 'x'"}], "$.indicators[0].pattern", "stix_pattern"),
     ("indicators", [{"pattern": "x [a:b = 'x']"}], "$.indicators[0].pattern", "stix_pattern"),
+    ("indicators", [{"pattern": "[a:b = 1] 'x"}], "$.indicators[0].pattern", "stix_pattern"),
+    ("indicators", [{"pattern": "[nothing]"}], "$.indicators[0].pattern", "stix_pattern"),
     ("references", {"urls": ["ftp://x"]}, "$.references.urls[0]", "string_pattern_mismatch"),
     ("references", {"urls": ["https://x/<"]}, "$.references.urls[0]", "string_pattern_mismatch"),
     ("in_reply_to", {"desk": "ly/main"}, "$.in_reply_to.id", "missing"),
@@ -213,6 +215,18 @@ def test_a_missing_person_needs_no_charge(example: Example) -> None:
     parse_bulletin(dump_json(bulletin))
     del bulletin["person"]
     assert codes(dump_json(bulletin)) == {("$", "request_needs")}
+
+
+def test_a_request_without_names_is_personal_data_too(example: Example) -> None:
+    """A judicial request says personal_data: true even where it names nobody."""
+    bulletin = example("judicial_request") | {
+        "request": "mutual_legal_assistance",
+        "entities": [],
+        "links": [],
+    }
+    del bulletin["person"]
+    parse_bulletin(dump_json(bulletin))
+    assert codes(changed(bulletin, "personal_data", False)) == {("$", "personal_data")}
 
 
 POLYGON = [[[10, 30], [11, 30], [11, 31], [10, 30]]]

@@ -1,0 +1,178 @@
+"""Envelopes of the exchange log: accepted ones had to be accepted, refused ones had to be refused.
+
+Pure; may import `keys`, `broker.policy` and `schemas`; `exchange` calls it. It asks `admission.admit`, as hub
+and recipients do, and remembers what must never happen twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from broker.audit.rules import RULES, Findings
+from broker.policy.admission import admit
+from keys.history import DirectoryState
+from schemas.acknowledgements import Result
+from schemas.entries import EnvelopeAccepted, EnvelopeRefused
+from schemas.envelope import Header
+from schemas.errors import PROBLEMS, Finality, Problem
+from schemas.statements import Statement
+
+_HISTORY_WORDS = frozenset({"bulletin-differs", "original-unknown", "original-desks"})
+"""Refusals that follow from earlier entries; all other final ones follow from the directory."""
+
+
+@dataclass(slots=True)
+class AcceptedEnvelope:
+    """An accepted envelope, and each recipient's last answer so far."""
+
+    sender: str
+    id: str
+    bulletin_id: str
+    leaf: bytes
+    answers: dict[str, Result | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a signed envelope is judged by: its statement, the directory in force, the entry's time."""
+
+    statement: Statement
+    state: DirectoryState
+    at: datetime
+
+
+@dataclass(slots=True)
+class EnvelopeAudit:
+    """Envelopes so far: who sent which id, bulletin and place, and where each went."""
+
+    findings: Findings
+    accepted: dict[int, AcceptedEnvelope] = field(default_factory=dict)
+    withdrawn: set[tuple[str, str, str]] = field(default_factory=set)  # sender, bulletin, desk
+    _ids: dict[tuple[str, str], int] = field(default_factory=dict)
+    _contents: dict[tuple[str, str], str] = field(default_factory=dict)
+    _desks_sent: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _places: set[bytes] = field(default_factory=set)
+
+    def check_accepted(
+        self,
+        index: int,
+        leaf: bytes,
+        entry: EnvelopeAccepted,
+        header: Header,
+        judgement: Judgement | None,
+    ) -> None:
+        """Check an accepted envelope, then remember it.
+
+        1. The access rules and all else that admits an envelope hold, and give the policies logged.
+        2. The recipients logged are the header's, and no place was given before.
+        3. Its id is used once, its bulletin has one content, and what it withdraws went to its desks.
+
+        Args:
+            judgement: None if the statement or the directory is not at hand, which was reported.
+        """
+        if judgement is not None:
+            self._check_admission(index, entry, header, judgement)
+        if tuple(recipient.desk for recipient in entry.recipients) != header.desks:
+            self._report(index, "recipients", "the entry lists other desks than the header")
+        self._take_places(index, entry)
+        self._take_id(index, header)
+        contradiction = self._contradiction(header)
+        if contradiction is not None:
+            self._report(index, f"accepted-{contradiction.word}", contradiction.detail)
+        self._remember(index, leaf, header)
+
+    def check_refused(
+        self, index: int, entry: EnvelopeRefused, header: Header, judgement: Judgement | None
+    ) -> None:
+        """Check that a refusal has a final reason that holds, and that its id was not used."""
+        self._take_id(index, header)
+        problem = PROBLEMS.get(entry.problem)
+        if problem is None or problem.finality is not Finality.FINAL:
+            self._report(index, "refusal-word", f"`{entry.problem}` is no final refusal")
+        elif entry.problem in _HISTORY_WORDS:
+            self._compare_reasons(index, entry.problem, self._contradiction(header))
+        elif judgement is not None:
+            self._compare_reasons(index, entry.problem, _admission_problem(header, judgement))
+
+    def _check_admission(
+        self, index: int, entry: EnvelopeAccepted, header: Header, judgement: Judgement
+    ) -> None:
+        try:
+            policies = admit(judgement.statement, header, judgement.state, judgement.at)
+        except Problem as problem:
+            self._report(index, _rule_of(problem), problem.detail)
+            return
+        wrong = [
+            recipient.desk
+            for recipient in entry.recipients
+            if recipient.desk in policies and recipient.policies != policies[recipient.desk]
+        ]
+        if wrong:
+            self._report(index, "policies", f"other policies permit this for {', '.join(wrong)}")
+
+    def _compare_reasons(self, index: int, given: str, found: Problem | None) -> None:
+        if found is None:
+            self._report(index, "refused-permitted", f"`{given}` does not hold, nor does another")
+        elif found.word == "statement-signature":
+            self._report(index, "signature", found.detail)
+        elif found.word != given:
+            self._report(index, "refused-otherwise", f"not `{given}`, but `{found.word}` holds")
+
+    def _take_places(self, index: int, entry: EnvelopeAccepted) -> None:
+        places = [bytes.fromhex(recipient.place) for recipient in entry.recipients]
+        if len(set(places)) != len(places) or not self._places.isdisjoint(places):
+            self._report(index, "place-twice", "a place of this entry was given before")
+        self._places.update(places)
+
+    def _take_id(self, index: int, header: Header) -> None:
+        first = self._ids.setdefault((header.from_, header.id), index)
+        if first != index:
+            detail = f"{header.from_} used the id of entry {first} again"
+            self._report(index, "envelope-twice", detail)
+
+    def _contradiction(self, header: Header) -> Problem | None:
+        """What an envelope contradicts among those that its sender had accepted before."""
+        bulletin = (header.from_, header.bulletin.id)
+        if self._contents.get(bulletin, header.bulletin.content) != header.bulletin.content:
+            return Problem("bulletin-differs", f"{header.from_} sent another content before")
+        original = header.withdraws or header.supersedes
+        if original is None:
+            return None
+        sent = self._desks_sent.get((header.from_, original))
+        if sent is None:
+            return Problem("original-unknown", f"{header.from_} never sent the original")
+        strangers = sorted(set(header.desks) - sent)
+        if strangers:
+            return Problem("original-desks", f"the original never went to {', '.join(strangers)}")
+        return None
+
+    def _remember(self, index: int, leaf: bytes, header: Header) -> None:
+        bulletin = (header.from_, header.bulletin.id)
+        self._contents.setdefault(bulletin, header.bulletin.content)
+        self._desks_sent.setdefault(bulletin, set()).update(header.desks)
+        if header.withdraws is not None:
+            self.withdrawn.update((header.from_, header.withdraws, desk) for desk in header.desks)
+        answers: dict[str, Result | None] = dict.fromkeys(header.desks)
+        self.accepted[index] = AcceptedEnvelope(
+            header.from_, header.id, header.bulletin.id, leaf, answers
+        )
+
+    def _report(self, index: int, rule: str, detail: str) -> None:
+        self.findings.add("exchange", index, rule, detail)
+
+
+def _rule_of(problem: Problem) -> str:
+    """The rule that an accepted envelope breaks, for what admission says of it."""
+    if problem.word == "statement-signature":
+        return "signature"
+    rule = f"accepted-{problem.word}"
+    return rule if rule in RULES else "accepted-otherwise"
+
+
+def _admission_problem(header: Header, judgement: Judgement) -> Problem | None:
+    try:
+        admit(judgement.statement, header, judgement.state, judgement.at)
+    except Problem as problem:
+        return problem
+    return None

@@ -1,0 +1,245 @@
+"""The exchange log, entry by entry: order, sizes, statements; then what each entry is about.
+
+Pure; may import `keys` and `schemas`. `verify` feeds it every settled leaf, tests feed it their own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from broker.audit.acknowledgements import AcknowledgementAudit
+from broker.audit.envelopes import EnvelopeAudit, Judgement
+from broker.audit.leaves import OpenedLeaf
+from broker.audit.order import EntryTimes
+from broker.audit.rules import Findings
+from broker.audit.seen import Seen
+from broker.audit.statements import difference, payload_of, signature_fault
+from keys.history import DirectoryHistory, DirectoryState
+from schemas.acknowledgements import Acknowledgement
+from schemas.entries import (
+    AcknowledgementEntry,
+    EnvelopeAccepted,
+    EnvelopeRefused,
+    ExchangeLogEntry,
+    parse_exchange_entry,
+)
+from schemas.envelope import Header
+from schemas.errors import ParseError
+from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX, STATEMENT_BYTES_MAX
+from schemas.loader import parse
+from schemas.scalars import member_of
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeCounts:
+    """What the exchange log holds, by the protocol's words.
+
+    `acknowledged` counts items by result, `undelivered` recipients of accepted envelopes who never answered,
+    `unjudged` entries that did not open or whose directory is not known.
+    """
+
+    entries: Counter[str]
+    envelopes_by_member: Counter[str]
+    recipients: int
+    refused: Counter[str]
+    acknowledged: Counter[str]
+    undelivered: int
+    unjudged: int
+
+    def to_plain(self) -> dict[str, Any]:
+        """The counts as plain JSON values."""
+        return {
+            "entries": dict(sorted(self.entries.items())),
+            "envelopes_by_member": dict(sorted(self.envelopes_by_member.items())),
+            "recipients": self.recipients,
+            "refused": dict(sorted(self.refused.items())),
+            "acknowledged": dict(sorted(self.acknowledged.items())),
+            "undelivered": self.undelivered,
+            "unjudged": self.unjudged,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryLimits:
+    """What bounds the `directory_size` of entries.
+
+    `size` is the directory log's; `heads` are (exchange size, directory index), both ascending: entries
+    below that exchange size were logged before that directory entry.
+    """
+
+    size: int
+    heads: Sequence[tuple[int, int]]
+
+
+class ExchangeAudit:
+    """Checks the entries of the exchange log in order.
+
+    Args:
+        exchange: the exchange's name.
+        origin: of the exchange log.
+        history: the directory log, folded.
+        limits: what bounds each entry's `directory_size`.
+        seen: what this auditor verified before; None at its first audit.
+        now: the auditor's clock.
+    """
+
+    def __init__(
+        self,
+        exchange: str,
+        origin: str,
+        history: DirectoryHistory,
+        limits: DirectoryLimits,
+        seen: Seen | None,
+        now: datetime,
+        findings: Findings,
+    ) -> None:
+        self._exchange = exchange
+        self._history = history
+        self._limits = limits
+        self._seen = seen
+        self._findings = findings
+        self._times = EntryTimes("exchange", None if seen is None else seen.exchange, now, findings)
+        self._next_head = 0
+        self._directory_size = 0
+        self._unopened: set[int] = set()
+        self._envelopes = EnvelopeAudit(findings)
+        self._answers = AcknowledgementAudit(origin, self._envelopes, self._unopened, findings)
+        self._entries: Counter[str] = Counter()
+        self._by_member: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._acknowledged: Counter[str] = Counter()
+        self._unjudged = 0
+
+    def skip(self, index: int) -> None:
+        """Take note of a leaf that did not open."""
+        self._unopened.add(index)
+        self._unjudged += 1
+
+    def add(self, leaf: OpenedLeaf) -> None:
+        """Check the next entry: its form, time and size, its statement, then what it is about."""
+        try:
+            entry = parse_exchange_entry(leaf.entry)
+            subject = _subject(entry)
+        except ParseError as error:
+            self._report(leaf.index, "entry", str(error))
+            self.skip(leaf.index)
+            return
+        self._entries[entry.type] += 1
+        # Step 5 of the audit.
+        self._times.check(leaf.index, entry.at)
+        state = self._state_at(leaf.index, entry.directory_size)
+        # Step 6; the signature of an envelope is verified where it is admitted, below.
+        judgement = self._judge(leaf, entry, state)
+        match entry, subject:
+            # Step 7.
+            case EnvelopeAccepted(), Header() as header:
+                self._by_member[member_of(header.from_)] += 1
+                self._envelopes.check_accepted(leaf.index, leaf.leaf, entry, header, judgement)
+            # Step 8.
+            case EnvelopeRefused(), Header() as header:
+                self._refused[entry.problem] += 1
+                self._envelopes.check_refused(leaf.index, entry, header, judgement)
+            # Step 9.
+            case AcknowledgementEntry(), Acknowledgement() as answer:
+                self._acknowledged[answer.result.value] += len(answer.items)
+                self._check_answer(leaf.index, entry, answer, judgement)
+
+    def _check_answer(
+        self,
+        index: int,
+        entry: AcknowledgementEntry,
+        answer: Acknowledgement,
+        judgement: Judgement | None,
+    ) -> None:
+        if judgement is not None:
+            fault = signature_fault(
+                judgement.statement, answer.desk, self._exchange, judgement.state, judgement.at
+            )
+            if fault is not None:
+                self._report(index, "signature", fault)
+        if answer.exchange != self._exchange:
+            self._report(index, "acknowledgement-item", "it was signed for another exchange")
+            return
+        self._answers.check(index, entry.pae, answer)
+
+    def _judge(
+        self, leaf: OpenedLeaf, entry: ExchangeLogEntry, state: DirectoryState | None
+    ) -> Judgement | None:
+        """What the entry is judged by; None if the statement is not its own or the directory unknown."""
+        fault = difference(entry, leaf.statement)
+        if fault is not None:
+            self._report(leaf.index, "statement", fault)
+        if fault is not None or leaf.statement is None:
+            return None
+        if state is None:
+            self._unjudged += 1
+            return None
+        return Judgement(leaf.statement, state, entry.at)
+
+    def _state_at(self, index: int, directory_size: int) -> DirectoryState | None:
+        """Check an entry's `directory_size`; the directory in force there, if it is known.
+
+        1. It is no more than the directory log had when the entry was logged.
+        2. It does not fall.
+        3. It is at least what this auditor had verified before the entry was logged.
+        """
+        limit = self._limit(index)
+        if directory_size > limit:
+            detail = f"it names {directory_size} directory entries where there were {limit}"
+            self._report(index, "directory-size-beyond", detail)
+            return None
+        before, self._directory_size = self._directory_size, directory_size
+        if directory_size < before:
+            detail = f"{directory_size} directory entries after {before}"
+            self._report(index, "directory-size-falls", detail)
+            return None
+        due = 0 if self._seen is None else self._seen.directory_size_due(index)
+        if directory_size < due:
+            detail = f"{directory_size} directory entries where {due} were seen before"
+            self._report(index, "directory-size-stale", detail)
+        if directory_size > self._history.newest.size:
+            return None
+        return self._history.at(directory_size)
+
+    def _limit(self, index: int) -> int:
+        heads = self._limits.heads
+        while self._next_head < len(heads) and heads[self._next_head][0] <= index:
+            self._next_head += 1
+        return heads[self._next_head][1] if self._next_head < len(heads) else self._limits.size
+
+    def counts(self) -> ExchangeCounts:
+        """What was counted so far."""
+        envelopes = self._envelopes.accepted.values()
+        return ExchangeCounts(
+            entries=self._entries,
+            envelopes_by_member=self._by_member,
+            recipients=sum(len(envelope.answers) for envelope in envelopes),
+            refused=self._refused,
+            acknowledged=self._acknowledged,
+            undelivered=sum(list(e.answers.values()).count(None) for e in envelopes),
+            unjudged=self._unjudged,
+        )
+
+    def _report(self, index: int, rule: str, detail: str) -> None:
+        self._findings.add("exchange", index, rule, detail)
+
+
+def _subject(entry: ExchangeLogEntry) -> Header | Acknowledgement:
+    """Parse the payload that an entry carries. Raises ParseError."""
+    if isinstance(entry, AcknowledgementEntry):
+        return parse(Acknowledgement, payload_of(entry), ACKNOWLEDGEMENT_BYTES_MAX)
+    return parse(Header, payload_of(entry), STATEMENT_BYTES_MAX)
+
+
+def audit_entries(audit: ExchangeAudit, leaves: Iterable[OpenedLeaf | int]) -> ExchangeCounts:
+    """Check a sequence of entries; an index stands for a leaf that did not open."""
+    for leaf in leaves:
+        if isinstance(leaf, int):
+            audit.skip(leaf)
+        else:
+            audit.add(leaf)
+    return audit.counts()

@@ -1,0 +1,53 @@
+"""The times of entries: they never run backwards, never lie ahead, and never behind what was seen already.
+
+Pure; may import `schemas`. The audits of both logs feed it each entry's `at`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from broker.audit.rules import Findings, LogName
+from broker.audit.seen import SeenLog
+from schemas.scalars import format_time
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far clocks may differ (the protocol, "Two logs")."""
+
+
+class EntryTimes:
+    """Checks the `at` of each entry of one log, in order.
+
+    Args:
+        seen: what this auditor verified before: later entries cannot be older than that moment.
+        now: the auditor's clock.
+    """
+
+    def __init__(
+        self, log: LogName, seen: SeenLog | None, now: datetime, findings: Findings
+    ) -> None:
+        self._log: LogName = log
+        self._seen = seen
+        self._now = now
+        self._findings = findings
+        self._before: datetime | None = None
+
+    def check(self, index: int, at: datetime) -> bool:
+        """Check one entry's time; one finding at the most. False if it runs backwards."""
+        before, self._before = self._before, at
+        if before is not None and at < before:
+            self._report(index, "at-decreasing", f"{format_time(at)} after {format_time(before)}")
+            return False
+        if at > self._now + CLOCK_TOLERANCE:
+            self._report(index, "at-future", f"{format_time(at)} is yet to come")
+        elif self._is_backdated(index, at):
+            self._report(index, "at-backdated", f"{format_time(at)} had passed without this entry")
+        return True
+
+    def _is_backdated(self, index: int, at: datetime) -> bool:
+        seen = self._seen
+        return seen is not None and index >= seen.size and at < seen.at - CLOCK_TOLERANCE
+
+    def _report(self, index: int, rule: str, detail: str) -> None:
+        self._findings.add(self._log, index, rule, detail)

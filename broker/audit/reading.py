@@ -1,0 +1,144 @@
+"""Reading the hub: tiles, entry bundles, openings and trust files, one tile's width at a time.
+
+May import `broker.tlog` and `schemas`; the only input of an audit. What is missing or unreadable is a
+finding or a gap, and never stops the audit; a hub that does not answer does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Final, Protocol, TypeVar
+
+from broker.audit.leaves import ServedLeaf
+from broker.audit.rules import Findings, LogName
+from broker.audit.tree import RebuiltTile
+from broker.client import TrustFileAbsent
+from broker.tlog.merkle import HASH_BYTES
+from broker.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, decode_entries, tile_path, tile_width
+from schemas.errors import Fault, Finality, HubUnreachable, ParseError, Problem
+from schemas.receipts import Opening, OpeningsPage
+
+_EMPTY_TILES_MAX: Final = 4
+"""Tiles in a row of which the hub shows nothing; behind them nothing more is asked for."""
+
+Answer = TypeVar("Answer")
+
+
+class LogSource(Protocol):
+    """The calls of `broker.client.HubClient` that an audit makes."""
+
+    async def checkpoint(self, log: str, generation: int) -> str:
+        """The newest signed checkpoint, as note text."""
+
+    async def tile(self, log: str, generation: int, path: str) -> bytes:
+        """A tile or entry bundle by its path."""
+
+    async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
+        """What stands behind the leaves start ≤ index < end."""
+
+    async def trust_file(self, name: str) -> bytes:
+        """A TUF file by its name; raises TrustFileAbsent."""
+
+
+async def ask(call: Awaitable[Answer]) -> Answer | None:
+    """Await an answer; None when the hub has none, or none that can be read.
+
+    Raises:
+        HubUnreachable: the hub did not answer, or says that it cannot now.
+        Problem: the hub refuses the auditor itself, as with an unknown request key.
+    """
+    try:
+        return await call
+    except (ParseError, TrustFileAbsent):
+        return None
+    except Problem as problem:
+        if problem.word == "not-found":
+            return None
+        if problem.type.fault is Fault.HUB and problem.type.finality is Finality.RETRYABLE:
+            raise HubUnreachable(str(problem)) from problem
+        raise
+
+
+class LogReader:
+    """Reads one log of one generation, up to the size of a checkpoint.
+
+    Args:
+        size: leaves of the checkpoint; nothing beyond is asked for.
+    """
+
+    def __init__(
+        self, source: LogSource, log: LogName, generation: int, size: int, findings: Findings
+    ) -> None:
+        self._source = source
+        self._log: LogName = log
+        self._generation = generation
+        self._size = size
+        self._findings = findings
+
+    async def leaves(self) -> AsyncIterator[list[ServedLeaf]]:
+        """Every leaf in order, a tile's width at a time: 1 to 256 of them.
+
+        It ends early when the hub shows nothing of several tiles: a size is signed more easily than served.
+        """
+        empty_tiles = 0
+        for tile_index in range(-(-self._size // TILE_WIDTH)):
+            start = tile_index * TILE_WIDTH
+            width = tile_width(0, tile_index, self._size)
+            tile, bundle, openings = await asyncio.gather(
+                self._hashes(tile_index, width),
+                self._bundle(tile_index, width),
+                self._openings(start, start + width),
+            )
+            yield [
+                ServedLeaf(
+                    index=start + offset,
+                    tile_hash=tile[offset] if tile else None,
+                    data=bundle[offset] if bundle else None,
+                    opening=openings.get(start + offset),
+                )
+                for offset in range(width)
+            ]
+            empty_tiles = 0 if tile or bundle or openings else empty_tiles + 1
+            if empty_tiles == _EMPTY_TILES_MAX:
+                return
+
+    async def check_tile(self, rebuilt: RebuiltTile) -> None:
+        """Report a tile above level 0 that is not the one that the leaves make."""
+        path = tile_path(rebuilt.level, rebuilt.index, rebuilt.width)
+        served = await ask(self._source.tile(self._log, self._generation, path))
+        if served != rebuilt.hashes:
+            first_leaf = rebuilt.index * TILE_WIDTH << (TILE_HEIGHT * rebuilt.level)
+            what = "is missing" if served is None else "is not the one that the leaves make"
+            self._findings.add(self._log, first_leaf, "tile", f"{path} {what}")
+
+    async def _hashes(self, index: int, width: int) -> list[bytes] | None:
+        path = tile_path(0, index, width)
+        data = await ask(self._source.tile(self._log, self._generation, path))
+        if data is None or len(data) != width * HASH_BYTES:
+            what = "is missing" if data is None else "has the wrong size"
+            self._findings.add(self._log, index * TILE_WIDTH, "tile", f"{path} {what}")
+            return None
+        return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+
+    async def _bundle(self, index: int, width: int) -> tuple[bytes, ...] | None:
+        path = tile_path("entries", index, width)
+        data = await ask(self._source.tile(self._log, self._generation, path))
+        try:
+            return decode_entries(data or b"", width)
+        except ParseError as error:
+            what = "is missing" if data is None else f"is unreadable: {error}"
+            self._findings.add(self._log, index * TILE_WIDTH, "bundle", f"{path} {what}")
+            return None
+
+    async def _openings(self, start: int, end: int) -> dict[int, Opening]:
+        """The openings of a range by index; the hub may answer with several pages."""
+        found: dict[int, Opening] = {}
+        while start < end:
+            page = await ask(self._source.openings(self._log, start, end))
+            fresh = [o for o in page.openings if start <= o.index < end] if page else []
+            if not fresh:
+                break
+            found |= {opening.index: opening for opening in fresh}
+            start = max(found) + 1
+        return found

@@ -1,0 +1,92 @@
+"""The outcome of an audit: findings first, then the trees that were verified, then what they hold.
+
+Pure; may import `schemas`. The command line shows it, `to_json` is what other programs read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from broker.audit.exchange import ExchangeCounts
+from broker.audit.rules import Finding
+from broker.tlog.checkpoint import Checkpoint
+from schemas.loader import dump_json
+from schemas.scalars import format_time
+
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedLog:
+    """A log as it was audited: the tree, its signed checkpoint as evidence, and what was seen before."""
+
+    checkpoint: Checkpoint
+    note: str
+    seen_size: int
+    seen_note: str | None
+
+    def to_plain(self) -> dict[str, Any]:
+        """The log as plain JSON values."""
+        plain: dict[str, Any] = {
+            "origin": self.checkpoint.origin,
+            "size": self.checkpoint.size,
+            "root": self.checkpoint.root.hex(),
+            "checkpoint": self.note,
+            "seen_size": self.seen_size,
+        }
+        return plain if self.seen_note is None else {**plain, "seen_checkpoint": self.seen_note}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What an audit found.
+
+    `findings` lists the first of each rule, `findings_by_rule` counts all. A log is None if its checkpoint
+    did not verify, `counts` if the exchange log could not be read for that. `witnesses` is what the
+    council names; `none` means that no one but this auditor watches for a hub with two faces.
+    """
+
+    exchange: str
+    at: datetime
+    findings: tuple[Finding, ...]
+    findings_by_rule: Counter[str]
+    directory: AuditedLog | None
+    exchange_log: AuditedLog | None
+    directory_entries: Counter[str]
+    counts: ExchangeCounts | None
+    witnesses: str
+    seconds: float
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def is_witnessed(self) -> bool:
+        """Whether the council names witnesses."""
+        return self.witnesses != "none"
+
+    def to_plain(self) -> dict[str, Any]:
+        """The report as plain JSON values, findings first."""
+        logs = {"directory": self.directory, "exchange": self.exchange_log}
+        plain = {
+            "v": REPORT_VERSION,
+            "findings": [asdict(finding) for finding in self.findings],
+            "findings_by_rule": dict(sorted(self.findings_by_rule.items())),
+            "exchange": self.exchange,
+            "at": format_time(self.at),
+            "logs": {name: log.to_plain() for name, log in logs.items() if log is not None},
+            "witnesses": self.witnesses,
+            "witnessed": self.is_witnessed,
+            "directory_entries": dict(sorted(self.directory_entries.items())),
+            "milliseconds": round(self.seconds * 1000),
+        }
+        return plain if self.counts is None else {**plain, "counts": self.counts.to_plain()}
+
+    def to_json(self) -> bytes:
+        """The report as compact JSON, without a newline."""
+        return dump_json(self.to_plain())

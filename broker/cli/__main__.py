@@ -1,0 +1,5 @@
+"""`python -m broker.cli` is `barid`."""
+
+from broker.cli.main import main
+
+main()

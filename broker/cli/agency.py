@@ -1,0 +1,374 @@
+"""`barid bulletin` and `barid inbox`: what an agency does, through its node's HTTPS interface.
+
+May import `broker.node.views`, the models of that interface, within the commands; `main` adds both groups.
+A bulletin is sent as the exact bytes of its file.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from broker.cli.exits import Exit
+from broker.cli.node_client import NodeClient, NodeUrl, Query, TokenFile, TrustFile
+from broker.cli.options import AsJson, read_moment, utc_now
+from broker.cli.output import note, print_json, print_table, say
+from schemas.bulletin.vocabularies import Kind, Precedence
+from schemas.errors import ConfigurationError
+from schemas.limits import BULLETIN_BYTES_MAX
+from schemas.scalars import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from broker.node.views import SentView
+    from schemas.bulletin import Bulletin
+
+ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Largest answer read: a bulletin's status holds the proofs of up to 500 recipients."""
+
+_TITLE_LANGUAGES: Final = ("en", "fr", "ar")
+
+bulletin = typer.Typer(no_args_is_help=True, help="Write, check and send bulletins; see where they are.")
+inbox = typer.Typer(no_args_is_help=True, help="List and read what other states sent.")
+
+File = Annotated[str, typer.Argument(help="The bulletin's file; - for standard input.")]
+Desk = Annotated[
+    str, typer.Option("--desk", envvar="BARID_DESK", help="The own desk, as tn/main.")
+]
+To = Annotated[
+    list[str] | None, typer.Option("--to", help="A desk that shall receive it: tn/main. Repeat it.")
+]
+Group = Annotated[
+    list[str] | None,
+    typer.Option("--group", help="A group of the council: the main desks of its members. Repeat it."),
+]
+Urgency = Annotated[Precedence, typer.Option("--precedence", help="How urgently it is delivered.")]
+
+
+@bulletin.command(
+    "new",
+    epilog="""\
+Examples:
+
+  barid bulletin new --kind threat_bulletin --desk ly/main --language ar > bulletin.json
+
+  barid bulletin new --kind judicial_request --desk ne/judicial --out request.json""",
+)
+def new(
+    kind: Annotated[Kind, typer.Option("--kind", help="What it shall be.")],
+    desk: Desk,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help="ar, fr or en. Repeat it; else all three.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", dir_okay=False, help="A new file; else standard output.")
+    ] = None,
+) -> None:
+    """Write a bulletin to begin with, from a sample. It is a test until you change its status."""
+    from broker.cli.drafts import new_bulletin
+    from schemas.bulletin.values import OUR_LANGUAGES
+
+    languages = tuple(language or OUR_LANGUAGES)
+    if unknown := sorted(set(languages) - set(OUR_LANGUAGES)):
+        raise typer.BadParameter(f"{unknown[0]!r} is none of ar, fr, en", param_hint="--language")
+    document = new_bulletin(kind, desk, languages, utc_now())
+    if out is None:
+        say(document.decode().rstrip("\n"))
+        return
+    if out.exists():
+        raise ConfigurationError(f"{out} exists: name a new file")
+    out.write_bytes(document)
+    say(f"Written to {out}. Edit it, then: barid bulletin check {out}")
+
+
+@bulletin.command(
+    "check",
+    epilog="""\
+Examples:
+
+  barid bulletin check bulletin.json
+
+  barid bulletin check bulletin.json --to tn/main --to ne/main""",
+)
+def check(
+    file: File,
+    to: To = None,
+    group: Group = None,
+    precedence: Urgency = Precedence.ROUTINE,
+    node: Annotated[str | None, typer.Option("--node", envvar="BARID_NODE", help="As for send.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", envvar="BARID_TOKEN_FILE", help="As for send.")
+    ] = None,
+    ca: TrustFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a bulletin against its schema; with recipients, ask the node about the access rules too.
+
+    Nothing is stored or sent. Ends 1 when a rule forbids it.
+    """
+    document = _read(file)
+    checked = _parse(document)
+    if not (to or group):
+        if as_json:
+            print_json({"id": checked.id, "kind": checked.kind, "size_bytes": len(document)})
+        else:
+            say(f"This is a good {checked.kind}: {len(document)} bytes. No recipient was asked about.")
+        return
+    if node is None or token_file is None:
+        raise typer.BadParameter(
+            "the access rules are asked at the node: give --node and --token-file too"
+        )
+    client = NodeClient(node, token_file, ca)
+    query = _where(to, group, precedence)
+    answer = client.post(f"/desks/{checked.originator.desk}/bulletins/check", query, document)
+    _show_check(answer, as_json=as_json)
+
+
+def _show_check(answer: bytes, *, as_json: bool) -> None:
+    from broker.node.views import CheckView
+    from schemas.loader import parse
+
+    view = parse(CheckView, answer, ANSWER_BYTES_MAX)
+    if as_json:
+        print_json(view)
+    else:
+        print_table(
+            ("TO", "MAY BE SENT", "RULES"),
+            (
+                (each.desk, "yes" if each.allowed else "NO", ", ".join(each.policies))
+                for each in view.recipients
+            ),
+        )
+    if not view.allowed:
+        raise typer.Exit(Exit.REFUSED)
+
+
+@bulletin.command(
+    "send",
+    epilog="""\
+Examples:
+
+  barid bulletin send bulletin.json --to tn/main --to ne/main --precedence priority
+
+  barid bulletin send bulletin.json --group tripoli --expires 7d
+
+With --node, --token-file and --ca (or BARID_NODE, BARID_TOKEN_FILE, BARID_CA) from any machine.""",
+)
+def send(
+    file: File,
+    node: NodeUrl,
+    token_file: TokenFile,
+    ca: TrustFile = None,
+    to: To = None,
+    group: Group = None,
+    precedence: Urgency = Precedence.ROUTINE,
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", help="When it is too late: 12h, 7d, or a time. At most 30 days."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand a bulletin to the own node, which seals, signs and delivers it. Twice is harmless."""
+    from broker.node.views import QueuedView
+    from schemas.loader import parse
+
+    document = _read(file)
+    checked = _parse(document)
+    if not (to or group):
+        raise typer.BadParameter("a bulletin goes to somebody: give --to or --group")
+    query = _where(to, group, precedence)
+    if expires is not None:
+        query += (("expires", format_time(read_moment(expires, utc_now(), "--expires"))),)
+    desk = checked.originator.desk
+    answer = NodeClient(node, token_file, ca).post(f"/desks/{desk}/bulletins", query, document)
+    view = parse(QueuedView, answer, ANSWER_BYTES_MAX)
+    if as_json:
+        print_json(view)
+        return
+    say(f"In the outbox of {desk}: {view.id}. From here nothing is lost.")
+    print_table(("TO", "STATE"), ((each.desk, each.state) for each in view.recipients))
+    note(f"Next: barid bulletin status {view.id} --desk {desk}")
+
+
+@bulletin.command(
+    "status",
+    epilog="""\
+Examples:
+
+  barid bulletin status --desk ly/main
+
+  barid bulletin status 019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b --desk ly/main""",
+)
+def status(
+    desk: Desk,
+    node: NodeUrl,
+    token_file: TokenFile,
+    bulletin_id: Annotated[
+        str | None, typer.Argument(help="Which one, with every step; else the newest ones.")
+    ] = None,
+    ca: TrustFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where the desk's own bulletins stand: queued, waiting, accepted, delivered, read, refused."""
+    from broker.node.views import SentList, SentView
+    from schemas.loader import parse
+
+    client = NodeClient(node, token_file, ca)
+    if bulletin_id is not None:
+        answer = client.get(f"/desks/{desk}/bulletins/{bulletin_id}")
+        sent = parse(SentView, answer, ANSWER_BYTES_MAX, nullable=frozenset({"release"}))
+        print_json(sent) if as_json else _show_sent(sent)
+        return
+    listed = parse(SentList, client.get(f"/desks/{desk}/bulletins"), ANSWER_BYTES_MAX)
+    if as_json:
+        print_json(listed)
+        return
+    print_table(
+        ("ID", "STATUS", "QUEUED", "RECIPIENTS", "TITLE"),
+        (
+            (
+                each.id,
+                each.status.upper(),
+                format_time(each.queued),
+                ", ".join(f"{to.desk} {to.state}" for to in each.recipients),
+                _title(each.title),
+            )
+            for each in listed.bulletins
+        ),
+    )
+
+
+def _show_sent(sent: SentView) -> None:
+    say(f"{sent.status.upper()} {sent.kind} {sent.id}, from {sent.desk}, {sent.precedence}")
+    say(f"{_title(sent.title)}; expires {format_time(sent.expires)}")
+    print_table(
+        ("TO", "STATE", "SINCE", "WHY", "RULES"),
+        (
+            (each.desk, step.state, format_time(step.at), step.reason or "", ", ".join(step.policies))
+            for each in sent.recipients
+            for step in each.steps
+        ),
+    )
+    for envelope in sent.envelopes:
+        where = f"entry {envelope.receipt.index} of the exchange log" if envelope.receipt else "not logged"
+        why = f" ({envelope.problem})" if envelope.problem else ""
+        say(f"envelope {envelope.id}: {envelope.state}{why}, {where}")
+    if not sent.witnessed:
+        say("Unwitnessed: a test exchange, whose log nobody cosigns.")
+
+
+@inbox.command(
+    "list",
+    epilog="""\
+Examples:
+
+  barid inbox list --desk tn/main --unread
+
+  barid inbox list --desk tn/main --json""",
+)
+def list_inbox(
+    desk: Desk,
+    node: NodeUrl,
+    token_file: TokenFile,
+    ca: TrustFile = None,
+    unread: Annotated[bool, typer.Option("--unread", help="Only what nobody has read.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="At most so many.")] = 50,
+    after: Annotated[
+        str | None, typer.Option("--after", help="Continue behind an earlier list: its `next`.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what came, most urgent first. The senders learn nothing of it."""
+    from broker.node.views import Inbox
+    from schemas.loader import parse
+
+    query: Query = (
+        ("unread", str(unread).lower()),
+        ("limit", str(limit)),
+        *((("after", after),) if after else ()),
+    )
+    answer = NodeClient(node, token_file, ca).get(f"/desks/{desk}/inbox", query)
+    view = parse(Inbox, answer, ANSWER_BYTES_MAX)
+    if as_json:
+        print_json(view)
+        return
+    print_table(
+        ("FROM", "ID", "STATUS", "PRECEDENCE", "MARKING", "KIND", "RECEIVED", "READ", "TITLE"),
+        (
+            (
+                each.sender,
+                each.id,
+                each.status.upper(),
+                each.precedence,
+                f"TLP:{each.marking.tlp.upper()} {each.marking.classification.upper()}",
+                each.kind,
+                format_time(each.received),
+                "yes" if each.read else "no",
+                _title(each.title),
+            )
+            for each in view.bulletins
+        ),
+    )
+    if view.next:
+        note(f"There is more: --after {view.next}")
+
+
+@inbox.command(
+    "read",
+    epilog="""\
+Example:
+
+  barid inbox read ly/main 019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b --desk tn/main""",
+)
+def read(
+    sender: Annotated[str, typer.Argument(help="The desk that sent it, as the list shows it.")],
+    bulletin_id: Annotated[str, typer.Argument(help="Its id, as the list shows it.")],
+    desk: Desk,
+    node: NodeUrl,
+    token_file: TokenFile,
+    ca: TrustFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a bulletin. From then on its sender sees it as read."""
+    from broker.cli.reading import read_answer, show_received
+
+    answer = NodeClient(node, token_file, ca).get(f"/desks/{desk}/inbox/{sender}/{bulletin_id}")
+    received = read_answer(answer)
+    if as_json:
+        # As it came: numbers and texts are those that were signed.
+        say(answer.decode())
+    else:
+        show_received(received)
+
+
+def _read(file: str) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read(BULLETIN_BYTES_MAX + 1)
+    path = Path(file)
+    if not path.is_file():
+        raise ConfigurationError(f"{file} is no file: name the bulletin's file, or - for standard input")
+    with path.open("rb") as opened:
+        return opened.read(BULLETIN_BYTES_MAX + 1)
+
+
+def _parse(document: bytes) -> Bulletin:
+    from schemas.bulletin import parse_bulletin
+
+    return parse_bulletin(document)
+
+
+def _where(
+    to: Iterable[str] | None, group: Iterable[str] | None, precedence: Precedence
+) -> tuple[tuple[str, str], ...]:
+    desks = tuple(("to", desk) for desk in to or ())
+    groups = tuple(("group", name) for name in group or ())
+    return (*desks, *groups, ("precedence", precedence))
+
+
+def _title(texts: dict[str, str]) -> str:
+    """A title in one language; a bulletin has at least one of these."""
+    return next(texts[language] for language in _TITLE_LANGUAGES if language in texts)

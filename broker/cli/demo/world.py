@@ -1,0 +1,219 @@
+"""The world of the demonstration: a council of nine states and an auditor, a hub, three running nodes.
+
+May import `broker.cli`; `story` acts in it. Everything in it was made by the commands that operators type.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from broker.cli.demo.processes import Done, Processes, free_ports
+from broker.cli.exits import Exit
+
+EXCHANGE: Final = "tripoli-demo"
+STATES: Final = {
+    "dz": "Algeria",
+    "eg": "Egypt",
+    "ly": "Libya",
+    "ma": "Morocco",
+    "ml": "Mali",
+    "mr": "Mauritania",
+    "ne": "Niger",
+    "td": "Chad",
+    "tn": "Tunisia",
+}
+"""Those of the default council."""
+
+RUNNING: Final = ("ly", "ne", "tn")
+UNITS: Final = ("main", "judicial")
+AUDITOR: Final = "auc/audit"
+GOVERNORS: Final = 5
+THRESHOLD: Final = 3
+
+TOKENS: Final = {
+    "ly/main": ("--send",),
+    "ne/main": ("--read",),
+    "ne/judicial": ("--send",),
+    "tn/main": ("--read",),
+    "tn/judicial": ("--read",),
+}
+"""Desk → what its token allows."""
+
+_PARALLEL_COMMANDS: Final = 2
+_HUB_READY_SECONDS: Final = 20.0
+
+
+@dataclass
+class World:
+    """Directories, ports and tokens of one demonstration.
+
+    Args:
+        directory: empty; everything is made in it.
+        processes: runs the commands.
+    """
+
+    directory: Path
+    processes: Processes
+    node_ports: dict[str, int] = field(default_factory=dict)
+    hub_port: int = 0
+    operator_port: int = 0
+
+    def __post_init__(self) -> None:
+        """Choose ports that are free now."""
+        self.hub_port, self.operator_port, *others = free_ports(2 + len(RUNNING))
+        self.node_ports = dict(zip(RUNNING, others, strict=True))
+
+    @property
+    def hub(self) -> Path:
+        """The hub's data directory."""
+        return self.directory / "hub"
+
+    @property
+    def auditor(self) -> Path:
+        """The auditor's data directory."""
+        return self.directory / "auditor"
+
+    @property
+    def trust(self) -> Path:
+        """What the governors made."""
+        return self.directory / "trust"
+
+    def node(self, member: str) -> Path:
+        """A node's data directory."""
+        return self.directory / f"node-{member}"
+
+    def token(self, desk: str) -> Path:
+        """The file of a desk's token."""
+        return self.directory / "tokens" / desk.replace("/", "-")
+
+    def url(self, desk: str) -> str:
+        """Where a desk's agencies reach its node."""
+        return f"https://127.0.0.1:{self.node_ports[desk.partition('/')[0]]}"
+
+    def certificate(self, desk: str) -> Path:
+        """The certificate of a desk's node, which its agencies trust."""
+        return self.node(desk.partition("/")[0]) / "tls.crt"
+
+    def make_keys(self) -> None:
+        """Hub, nine nodes and the auditor make their own keys."""
+        run = self.processes.run
+        address = f"127.0.0.1:{self.hub_port}"
+        operator = f"127.0.0.1:{self.operator_port}"
+        commands = [
+            ("hub", "init", "--data", str(self.hub), "--exchange", EXCHANGE)
+            + ("--address", address, "--operator", operator),
+            ("audit", "init", "--data", str(self.auditor), "--exchange", EXCHANGE, "--desk", AUDITOR),
+        ]
+        for member in STATES:
+            desks = [word for unit in UNITS for word in ("--desk", unit)]
+            port = self.node_ports.get(member, 0)
+            listen = ("--listen", f"127.0.0.1:{port}")
+            data = ("--data", str(self.node(member)))
+            commands.append(
+                ("node", "init", *data, "--exchange", EXCHANGE, "--member", member, *desks, *listen)
+            )
+        with ThreadPoolExecutor(_PARALLEL_COMMANDS) as pool:
+            for _ in pool.map(lambda command: run(*command), commands):
+                pass
+
+    def sign_directory(self) -> None:
+        """Three of five governors sign who belongs to the exchange; the hub publishes it."""
+        data = [*(self.node(member) for member in STATES), self.auditor]
+        requests = [word for d in data for word in ("--request", str(d / "member-request.json"))]
+        self.processes.run(
+            *("trust", "init", "--out", str(self.trust), "--hub", str(self.hub / "hub.json")),
+            *requests,
+            *("--governors", str(GOVERNORS), "--threshold", str(THRESHOLD)),
+        )
+        self.processes.run("hub", "load", "--data", str(self.hub), str(self.trust / "repository"))
+
+    def join(self) -> None:
+        """The running nodes and the auditor take the governors' invitation; the agencies get tokens."""
+        invitation = str(self.trust / "invitation.json")
+        self.processes.run("audit", "join", "--data", str(self.auditor), invitation)
+        (self.directory / "tokens").mkdir(mode=0o700)
+        for member in RUNNING:
+            self.processes.run("node", "join", "--data", str(self.node(member)), invitation)
+        with ThreadPoolExecutor(_PARALLEL_COMMANDS) as pool:
+            for _ in pool.map(self._make_token, TOKENS):
+                pass
+
+    def _make_token(self, desk: str) -> None:
+        member, _, _ = desk.partition("/")
+        data = ("--data", str(self.node(member)), "--desk", desk)
+        made = self.processes.run("node", "token", "create", *data, *TOKENS[desk])
+        path = self.token(desk)
+        path.touch(mode=0o600)
+        path.write_text(made.printed)
+
+    def start_hub(self) -> int:
+        """Start the hub, and wait until it is ready; gives its process id."""
+        process_id = self.processes.start("hub", "hub", "serve", "--data", str(self.hub))
+        self.processes.wait_until("the hub is ready", self._hub_ready, _HUB_READY_SECONDS)
+        return process_id
+
+    def _hub_ready(self) -> bool | None:
+        import http.client
+
+        connection = http.client.HTTPConnection("127.0.0.1", self.operator_port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return True if connection.getresponse().status == 200 else None
+        except OSError:
+            return None
+        finally:
+            connection.close()
+
+    def start_nodes(self) -> None:
+        """Start the nodes of the three states."""
+        for member in RUNNING:
+            self.processes.start(f"node-{member}", "node", "serve", "--data", str(self.node(member)))
+
+    def agency(self, desk: str, *arguments: str, expected: Exit = Exit.OK) -> Done:
+        """Run a command of a desk's agency: through the node's HTTPS interface, with the desk's token."""
+        environment = {
+            "BARID_NODE": self.url(desk),
+            "BARID_TOKEN_FILE": str(self.token(desk)),
+            "BARID_CA": str(self.certificate(desk)),
+        }
+        return self.processes.run(*arguments, expected=expected, environment=environment)
+
+    def audit(self, expected: Exit = Exit.OK) -> Any:
+        """Have the auditor verify everything; gives its report."""
+        done = self.processes.run(
+            "audit", "verify", "--data", str(self.auditor), "--json", expected=expected
+        )
+        return done.json()
+
+    def log_size(self) -> int:
+        """Entries of the exchange log, as the hub's database has them."""
+        ((size,),) = self.ask_hub("SELECT size FROM log_head WHERE log = 'exchange'")
+        return int(size)
+
+    def find_entry(self, kind: str) -> tuple[int, bytes]:
+        """The first entry of a type in the exchange log: its index and its bytes."""
+        query = "SELECT entry_index, entry FROM entry WHERE log = 'exchange' ORDER BY entry_index"
+        sought = f'"type":"{kind}"'.encode()
+        return next((index, bytes(data)) for index, data in self.ask_hub(query) if sought in data)
+
+    def write_entry(self, index: int, data: bytes) -> int:
+        """Overwrite an entry in the hub's database, as its operator could; gives how many rows changed."""
+        with closing(sqlite3.connect(self.hub / "hub.db", timeout=10)) as database, database:
+            change = "UPDATE entry SET entry = ? WHERE log = 'exchange' AND entry_index = ?"
+            return database.execute(change, (data, index)).rowcount
+
+    def ask_hub(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask the hub's database, beside the hub."""
+        with closing(sqlite3.connect(self.hub / "hub.db", timeout=10)) as database, database:
+            return database.execute(query, values).fetchall()
+
+
+def files_under(folders: Iterable[Path]) -> list[Path]:
+    """Every file in these folders."""
+    return [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]

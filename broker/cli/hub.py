@@ -1,0 +1,171 @@
+"""`barid hub`: make a hub, load the directory that the governors signed, serve, ask how it is.
+
+May import `broker.hub` and what lies below it, within the commands; `main` adds this group.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from broker.cli.exits import Exit
+from broker.cli.options import (
+    KEYSTORE_DIRECTORY,
+    AsJson,
+    Data,
+    Exchange,
+    read_address,
+    utc_now,
+)
+from broker.cli.output import note, print_json, say
+from broker.cli.passphrase import get_passphrase
+from broker.settings import HubSettings, load_hub
+from schemas.errors import ConfigurationError, HubUnreachable
+from schemas.limits import TRUST_FILE_BYTES_MAX
+
+OPERATOR_DEFAULT: Final = "127.0.0.1:8081"
+
+_HEALTH_TIMEOUT_SECONDS: Final = 5.0
+_HEALTH_BYTES_MAX: Final = 4096
+_REPOSITORY_FILES_MAX: Final = 4096
+
+app = typer.Typer(no_args_is_help=True, help="The relay: make it, load the directory, serve.")
+
+
+@app.command(
+    "init",
+    epilog="""\
+Example:
+
+  barid hub init --data HUB --exchange tripoli-demo --address 127.0.0.1:8443
+
+Then give HUB/hub.json to the governors, for `barid trust init`.""",
+)
+def init(
+    data: Data,
+    exchange: Exchange,
+    address: Annotated[
+        str, typer.Option("--address", help="HOST:PORT at which members reach the hub.")
+    ],
+    listen: Annotated[
+        str | None,
+        typer.Option("--listen", help="HOST:PORT to listen at, where it is not the address."),
+    ] = None,
+    operator: Annotated[
+        str, typer.Option("--operator", help="HOST:PORT of /healthz and /readyz, in plain HTTP.")
+    ] = OPERATOR_DEFAULT,
+) -> None:
+    """Make a hub: its log keys, its online key, its TLS certificate, its empty logs."""
+    from broker.hub.setup import init_hub
+    from keys.keystore import Keystore
+
+    public = read_address(address, "--address")
+    settings = HubSettings(
+        exchange=exchange,
+        listen=public if listen is None else read_address(listen, "--listen"),
+        operator=read_address(operator, "--operator"),
+        authority=address.lower(),
+        names=(public.host,),
+    )
+    passphrase = get_passphrase("the new hub's keystore", new=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keystore = Keystore.create(data / KEYSTORE_DIRECTORY, passphrase)
+    init_hub(data, settings, keystore, f"https://{settings.authority}", utc_now())
+    say(f"The hub of {exchange} is made in {data}.")
+    say(f"Next: give {data / 'hub.json'} to the governors, for `barid trust init`.")
+
+
+@app.command(
+    "load",
+    epilog="""\
+Example:
+
+  barid hub load --data HUB TRUST/repository
+
+The hub may be running: it notices within a second or two.""",
+)
+def load(
+    data: Data,
+    repository: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, file_okay=False, help="What the governors signed: TRUST/repository."
+        ),
+    ],
+) -> None:
+    """Publish a directory: sign snapshot and timestamp with the online key, and log it."""
+    from broker.hub.setup import load_repository
+    from keys.keystore import Keystore
+
+    files = _read_repository(repository)
+    keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the hub's keystore"))
+    index = load_repository(data, keystore, files, utc_now())
+    say(f"The directory is published: entry {index} of the directory log, from {len(files)} files.")
+
+
+def _read_repository(folder: Path) -> dict[str, bytes]:
+    """The files by their names under `/v1/trust/`: `metadata/1.root.json`."""
+    paths = sorted(path for path in folder.rglob("*.json") if path.is_file())
+    paths += sorted(folder.rglob("*.cedar")) + sorted(folder.rglob("*.cedarschema"))
+    if not paths:
+        raise ConfigurationError(f"{folder} holds no directory: name TRUST/repository")
+    if len(paths) > _REPOSITORY_FILES_MAX:
+        raise ConfigurationError(f"{folder} holds over {_REPOSITORY_FILES_MAX} files: wrong folder?")
+    too_large = [path for path in paths if path.stat().st_size > TRUST_FILE_BYTES_MAX]
+    if too_large:
+        raise ConfigurationError(f"{too_large[0]} is over {TRUST_FILE_BYTES_MAX} bytes: not ours")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+@app.command(
+    "serve",
+    epilog="""\
+Example:
+
+  BARID_PASSPHRASE_FILE=/etc/barid/passphrase barid hub serve --data HUB""",
+)
+def serve(data: Data) -> None:
+    """Serve members over TLS 1.3 until Ctrl-C or SIGTERM."""
+    from broker.hub.app import serve_hub
+    from keys.keystore import Keystore
+
+    settings = load_hub(data)
+    keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the hub's keystore"))
+    listen, operator = settings.listen, settings.operator
+    note(f"The hub of {settings.exchange} serves at https://{listen.host}:{listen.port}.")
+    note(f"Its operator asks at http://{operator.host}:{operator.port}/readyz.")
+    serve_hub(data, keystore)
+
+
+@app.command(
+    "health",
+    epilog="""\
+Example, as a container's health check:
+
+  barid hub health --data HUB""",
+)
+def health(data: Data, as_json: AsJson = False) -> None:
+    """Ask the hub on this machine whether it is ready; ends 0 when it is, else 4."""
+    import http.client
+
+    operator = load_hub(data).operator
+    where = f"http://{operator.host}:{operator.port}/readyz"
+    connection = http.client.HTTPConnection(
+        operator.host, operator.port, timeout=_HEALTH_TIMEOUT_SECONDS
+    )
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        ready, said = answer.status == 200, answer.read(_HEALTH_BYTES_MAX).decode()
+    except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
+        raise HubUnreachable(f"{where}: {error or type(error).__name__}") from error
+    finally:
+        connection.close()
+    if as_json:
+        print_json({"ready": ready, "detail": said})
+    else:
+        say(f"The hub is {'ready' if ready else 'not ready'}: {said}")
+    if not ready:
+        raise typer.Exit(Exit.UNREACHABLE)

@@ -1,0 +1,166 @@
+"""What commands print: sentences, tables, JSON; and errors as what happened, why, and what to do next.
+
+May import `schemas`, typer and rich; every command prints through here, results to standard output,
+everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+
+from broker.cli.exits import DemoFailure, NodeUnreachable
+from schemas.errors import (
+    BaridError,
+    ConfigurationError,
+    FieldError,
+    HubUnreachable,
+    ParseError,
+    Problem,
+    VerificationError,
+)
+from schemas.loader import to_plain
+
+FIELD_ERRORS_SHOWN_MAX = 20
+"""Broken rules that are listed; a person corrects a few, then asks again."""
+
+_PIPED_WIDTH_COLUMNS = 10_000
+"""Width of a table that goes to a file or another program: nothing is wrapped or cut."""
+
+# A terminal obeys these (ECMA-48 C0 and C1), and text may come from another state. The form is JSON's.
+_CONTROLS = {
+    code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
+}
+
+
+def harmless(text: str) -> str:
+    """Text as a terminal may show it: control characters are written out, all else is left as it is."""
+    return text.translate(_CONTROLS)
+
+
+def say(text: str = "") -> None:
+    """Print a line of the result."""
+    typer.echo(harmless(text))
+
+
+def note(text: str) -> None:
+    """Print a line beside the result, to standard error."""
+    typer.echo(harmless(text), err=True)
+
+
+def banner(text: str, colour: tuple[int, int, int]) -> None:
+    """Print a line that nobody should miss: in a terminal bold, in its colour on black."""
+    typer.secho(harmless(text), fg=colour, bg=(0, 0, 0), bold=True)
+
+
+def print_json(value: BaseModel | Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print JSON for a program: UTF-8, indented, one value."""
+    plain = to_plain(value) if isinstance(value, BaseModel) else value
+    say(json.dumps(plain, ensure_ascii=False, indent=2))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table without lines; in a terminal it is wrapped to its width, elsewhere it is not."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(harmless(cell)) for cell in row))
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH_COLUMNS
+    Console(file=sys.stdout, width=width, highlight=False).print(table)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An error for people: what happened, why (details, one a line), and what to do next."""
+
+    what: str
+    why: tuple[str, ...]
+    next: str
+
+
+def explain(error: BaridError) -> Explanation:
+    """Say what happened, why, and what to do next."""
+    match error:
+        case Problem():
+            return _explain_problem(error)
+        case ParseError() if error.errors:
+            return Explanation(
+                "This breaks the schema",
+                _list_fields(error.errors),
+                "Correct the fields named above, and try again.",
+            )
+        case ParseError():
+            return Explanation("This is not what it should be", (str(error),), "Check the file.")
+        case HubUnreachable():
+            return Explanation(
+                "The hub does not answer",
+                (str(error),),
+                "Check the line and that the hub runs (`barid hub health` there), and try again.",
+            )
+        case NodeUnreachable():
+            return Explanation(
+                "The node does not answer",
+                (str(error),),
+                "Check --node and that the node runs (`barid node serve`), and try again.",
+            )
+        case VerificationError():
+            return Explanation(
+                "Something does not verify",
+                (str(error),),
+                "Do not use it. Keep it as evidence, and tell the administrator.",
+            )
+        case ConfigurationError():
+            # Its message says both what is wrong and what to do.
+            return Explanation(str(error), (), "")
+        case DemoFailure():
+            return Explanation(
+                "The demonstration stopped",
+                (str(error),),
+                "Run it again with --keep to look at what it left.",
+            )
+        case _:
+            return Explanation("This is not possible", (str(error),), "")
+
+
+def _explain_problem(problem: Problem) -> Explanation:
+    why = [] if problem.detail == problem.type.title else [problem.detail]
+    policies = problem.extensions.get("policies")
+    if isinstance(policies, list) and policies:
+        why.append(f"rule: {', '.join(str(policy) for policy in policies)}")
+    errors = problem.extensions.get("errors")
+    if isinstance(errors, list):
+        fields = (item for item in errors if isinstance(item, dict))
+        why += _list_fields(
+            tuple(
+                FieldError(str(f.get("path")), str(f.get("rule")), str(f.get("value")))
+                for f in fields
+            )
+        )
+    return Explanation(f"{problem.type.title} ({problem.word})", tuple(why), problem.type.advice)
+
+
+def _list_fields(errors: tuple[FieldError, ...]) -> tuple[str, ...]:
+    shown = [f"{e.path}: {e.rule} (here: {e.value})" for e in errors[:FIELD_ERRORS_SHOWN_MAX]]
+    more = len(errors) - len(shown)
+    return (*shown, f"and {more} more") if more else tuple(shown)
+
+
+def show_error(error: BaridError) -> None:
+    """Print an error to standard error."""
+    explanation = explain(error)
+    typer.secho(f"barid: {harmless(explanation.what)}", err=True, bold=True)
+    for line in explanation.why:
+        note(f"  why:  {line}")
+    if explanation.next:
+        note(f"  next: {explanation.next}")

@@ -1,0 +1,209 @@
+"""Acknowledgements: what this node says became of envelopes, signed in batches, sent until logged.
+
+May import `keys`, `broker.db` and the node's tables; `inbox` notes answers, `sync` has them signed and
+sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from broker.db import reading, writing
+from broker.node import tables
+from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.clock import to_seconds
+from broker.node.home import Home
+from keys.dsse import pae_sha256, sign_statement
+from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
+from schemas.limits import ACKNOWLEDGED_ITEMS_MAX, ACKNOWLEDGEMENT_BYTES_MAX
+from schemas.loader import dump_json, parse
+from schemas.receipts import Receipt
+from schemas.statements import PayloadType, Statement
+
+_SIGNED_AT_ONCE: Final = 10 * ACKNOWLEDGED_ITEMS_MAX
+"""Answers read in one pass: ten full statements."""
+
+
+class AcknowledgementState(StrEnum):
+    """Where a signed acknowledgement stands."""
+
+    SIGNED = "signed"
+    """Stored, and sent until the hub's receipt is here."""
+    LOGGED = "logged"
+    """Its receipt is verified and kept."""
+    REFUSED = "refused"
+    """The hub does not take it; what was right in it is signed anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An envelope as its recipient knows it: the sender, its id, and its entry in the log."""
+
+    sender: str
+    envelope_id: str
+    origin: str
+    index: int
+    leaf: str
+
+
+def note_answer(
+    connection: Connection,
+    desk: str,
+    envelope: Logged,
+    result: Result,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    """Note what became of an envelope; it is signed and sent later, within another transaction."""
+    connection.execute(
+        insert(tables.answer).values(
+            desk=desk,
+            sender=envelope.sender,
+            envelope_id=envelope.envelope_id,
+            origin=envelope.origin,
+            entry_index=envelope.index,
+            leaf=envelope.leaf,
+            result=result,
+            reason=reason,
+            made=to_seconds(now),
+        )
+    )
+
+
+def sign_answers(home: Home, desk: str, now: datetime) -> None:
+    """Sign what a desk has to answer: a statement for each sender, result and reason, 100 items each.
+
+    The statements are stored before any of them is sent: after a crash the same bytes go out again,
+    and the hub knows them by their hash.
+    """
+    answer = tables.answer
+    unsigned = (answer.c.desk == desk) & answer.c.acknowledgement.is_(None)
+    with reading(home.engine) as connection:
+        rows = connection.execute(
+            select(answer).where(unsigned).order_by(answer.c.answer_id).limit(_SIGNED_AT_ONCE)
+        ).all()
+    for batch in _batches(rows):
+        statement = _sign(home, desk, batch, now)
+        pae = pae_sha256(statement)
+        with writing(home.engine) as connection:
+            connection.execute(
+                insert(tables.acknowledgement).values(
+                    pae=pae,
+                    desk=desk,
+                    state=AcknowledgementState.SIGNED,
+                    statement=dump_json(statement),
+                    made=to_seconds(now),
+                )
+            )
+            chosen = answer.c.answer_id.in_([row.answer_id for row in batch])
+            connection.execute(update(answer).where(chosen).values(acknowledgement=pae))
+
+
+def _batches(rows: Iterable[Row[Any]]) -> list[list[Row[Any]]]:
+    """Split answers, in their order, into what one statement may hold."""
+    groups: dict[tuple[Any, ...], list[list[Row[Any]]]] = {}
+    for row in rows:
+        batches = groups.setdefault((row.sender, row.result, row.reason), [[]])
+        # A bulletin asked for twice may be answered twice, but no statement has an item twice.
+        known = {(other.origin, other.entry_index) for other in batches[-1]}
+        if len(batches[-1]) == ACKNOWLEDGED_ITEMS_MAX or (row.origin, row.entry_index) in known:
+            batches.append([])
+        batches[-1].append(row)
+    flat = [batch for batches in groups.values() for batch in batches]
+    return sorted(flat, key=lambda batch: batch[0].answer_id)
+
+
+def _sign(home: Home, desk: str, batch: list[Row[Any]], now: datetime) -> Statement:
+    payload = Acknowledgement(
+        v=1,
+        exchange=home.exchange,
+        desk=desk,
+        at=now,
+        result=Result(batch[0].result),
+        reason=batch[0].reason,
+        items=tuple(
+            AcknowledgedItem(
+                from_=row.sender,
+                id=row.envelope_id,
+                origin=row.origin,
+                index=row.entry_index,
+                leaf=row.leaf,
+            )
+            for row in batch
+        ),
+    )
+    return sign_statement(
+        PayloadType.ACKNOWLEDGEMENT, dump_json(payload), home.exchange, [home.desks[desk].node]
+    )
+
+
+def statements_to_send(home: Home, desk: str) -> tuple[Statement, ...]:
+    """The desk's signed acknowledgements that the hub has not confirmed, in the order of their answers."""
+    sent, answer = tables.acknowledgement, tables.answer
+    first = (
+        select(func.min(answer.c.answer_id)).where(answer.c.acknowledgement == sent.c.pae)
+    ).scalar_subquery()
+    with reading(home.engine) as connection:
+        rows = connection.execute(
+            select(sent.c.statement)
+            .where(sent.c.desk == desk, sent.c.state == AcknowledgementState.SIGNED)
+            .order_by(first)
+        ).all()
+    return tuple(parse(Statement, row.statement, ACKNOWLEDGEMENT_BYTES_MAX) for row in rows)
+
+
+def mark_logged(home: Home, statement: Statement, receipt: Receipt) -> None:
+    """Note that an acknowledgement stands in the log; its receipt was verified by the caller."""
+    sent = tables.acknowledgement
+    with writing(home.engine) as connection:
+        connection.execute(
+            update(sent)
+            .where(sent.c.pae == pae_sha256(statement))
+            .values(state=AcknowledgementState.LOGGED, receipt=dump_json(receipt))
+        )
+
+
+def mark_refused(
+    home: Home, statement: Statement, wrong: Collection[tuple[str, str]], now: datetime
+) -> None:
+    """Note that the hub refuses some items; the others are signed anew, and an alarm tells of these.
+
+    Args:
+        home: the node's home.
+        statement: as it was sent.
+        wrong: (sender, envelope id) of the items refused; when none is one of the statement's, the
+            whole statement is given up, since signing it anew would go on for ever.
+        now: UTC, whole seconds.
+    """
+    pae = pae_sha256(statement)
+    sent, answer = tables.acknowledgement, tables.answer
+    with writing(home.engine) as connection:
+        rows = connection.execute(select(answer).where(answer.c.acknowledgement == pae)).all()
+        refused = [row for row in rows if (row.sender, row.envelope_id) in wrong] or list(rows)
+        kept = {row.answer_id for row in rows} - {row.answer_id for row in refused}
+        connection.execute(
+            update(answer).where(answer.c.answer_id.in_(kept)).values(acknowledgement=None)
+        )
+        connection.execute(
+            update(sent).where(sent.c.pae == pae).values(state=AcknowledgementState.REFUSED)
+        )
+        for row in refused:
+            raise_alarm(
+                connection,
+                AlarmKind.ACKNOWLEDGEMENT_REFUSED,
+                f"{row.desk} {row.sender} {row.envelope_id}",
+                f"the hub refuses {row.desk}'s answer `{row.result}` to this envelope",
+                now,
+            )
+
+
+def is_own(connection: Connection, pae: str) -> bool:
+    """Whether this node signed an acknowledgement (SHA-256 of its PAE, hex)."""
+    found = select(tables.acknowledgement.c.pae).where(tables.acknowledgement.c.pae == pae)
+    return connection.execute(found).first() is not None

@@ -1,0 +1,126 @@
+"""Addressing: what sealing needs to know of a bulletin, its recipients and their keys, at one moment.
+
+May import `broker.policy`, `keys` and the node's own rooms; `outbox` seals with it, `reseal` again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, insert, update
+
+from broker.db import writing
+from broker.node import tables
+from broker.node.clock import from_seconds, to_seconds
+from broker.node.deliveries import DeliveryKey, Step, advance
+from broker.node.drafts import draft_header, outgoing_of
+from broker.node.home import Home
+from broker.node.state import DeliveryState
+from broker.policy.admission import permit
+from broker.policy.context import context_of
+from keys.directory import Directory
+from keys.dsse import pae_sha256
+from keys.envelope import Outgoing
+from keys.history import DirectoryState
+from keys.sealing import SealingPublicKey, check_sealing_key
+from schemas.bulletin.vocabularies import Precedence
+from schemas.envelope import Envelope
+from schemas.errors import VerificationError
+from schemas.limits import STATEMENT_BYTES_MAX
+from schemas.loader import dump_json, load_json, parse
+from schemas.scalars import decode_base64
+from schemas.statements import Statement
+
+_LIST_BYTES_MAX: Final = 1024 * 1024
+
+Slots = Mapping[str, tuple[str, SealingPublicKey]]
+"""By desk, the keyid and the key to seal to."""
+
+
+def load_outgoing(row: Row[Any]) -> Outgoing:
+    """Read a queued bulletin back, with all that its sender chose."""
+    release = None
+    if row.release is not None:
+        release = parse(Statement, row.release, 2 * STATEMENT_BYTES_MAX)
+    salts = load_json(row.release_salts, _LIST_BYTES_MAX)
+    return outgoing_of(
+        row.document,
+        Precedence(row.precedence),
+        from_seconds(row.expires),
+        row.content_salt,
+        release,
+        {desk: decode_base64(salt) for desk, salt in salts.items()},
+    )
+
+
+def still_allowed(
+    home: Home,
+    outgoing: Outgoing,
+    recipients: Sequence[str],
+    directory: Directory,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Ask the rules again, since they may have changed while a desk waited; note who is refused."""
+    known = tuple(desk for desk in recipients if directory.desk(desk, now) is not None)
+    refused = {
+        desk: Step(DeliveryState.REFUSED, now, "unknown-recipient")
+        for desk in recipients
+        if desk not in known
+    }
+    header = draft_header(outgoing, home.exchange, recipients, now)
+    decisions = permit(directory, outgoing.sender, known, context_of(header, now))
+    for desk, decision in decisions.items():
+        if not decision.allowed:
+            refused[desk] = Step(DeliveryState.REFUSED, now, "access-denied", decision.policies)
+    with writing(home.engine) as connection:
+        for desk, step in refused.items():
+            advance(connection, delivery_key(outgoing, desk), step)
+    return tuple(desk for desk in known if desk not in refused)
+
+
+def slots_for(desks: Iterable[str], state: DirectoryState, now: datetime) -> Slots:
+    """The highest usable key of each desk; who is not in the answer has to wait."""
+    slots = {}
+    for desk in desks:
+        record = state.sealing_key(desk, now)
+        if record is None:
+            continue
+        try:
+            check_sealing_key(record.public_key)
+            slots[desk] = (record.keyid, SealingPublicKey.from_bytes(record.public_key))
+        except VerificationError:
+            # A key to which sealing fails counts as none: its desk waits, the others do not.
+            continue
+    return slots
+
+
+def keep_header(
+    connection: Connection, envelope_id: str, envelope: Envelope, now: datetime
+) -> None:
+    """Keep a header before it can be sent: a receipt may name it, whatever is sealed later."""
+    statement = Statement(
+        payload_type=envelope.payload_type,
+        payload=envelope.payload,
+        signatures=envelope.signatures,
+    )
+    connection.execute(
+        insert(tables.sent_header).values(
+            pae=pae_sha256(statement),
+            envelope_id=envelope_id,
+            statement=dump_json(statement),
+            sealed_at=to_seconds(now),
+        )
+    )
+
+
+def delivery_key(outgoing: Outgoing, recipient: str) -> DeliveryKey:
+    """The delivery of a bulletin to one recipient."""
+    return DeliveryKey(outgoing.sender, outgoing.bulletin_id, recipient)
+
+
+def update_envelope(connection: Connection, envelope_id: str, **values: object) -> None:
+    """Change columns of an own envelope."""
+    table = tables.outgoing_envelope
+    connection.execute(update(table).where(table.c.envelope_id == envelope_id).values(values))

@@ -1,0 +1,267 @@
+"""What recipients answered, and what the log shows of the own desks: proofs checked, deliveries moved.
+
+May import `broker.tlog`, `keys`, `schemas` and the node's own rooms; `sync` calls it with what the hub
+gave. An answer counts when it is signed by its desk and stands in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select, update
+
+from broker.db import reading, writing
+from broker.node import tables
+from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.clock import from_seconds, to_seconds
+from broker.node.deliveries import DeliveryKey, Step, advance, carrier_of, history_of, state_of
+from broker.node.home import Home
+from broker.node.settle import pause
+from broker.node.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
+from broker.tlog.checkpoint import Checkpoint
+from broker.tlog.receipt import LogVerifier, verify_receipt
+from keys.directory import Directory
+from keys.dsse import pae_sha256, signatures_sha256, verify_statement
+from keys.history import DirectoryHistory
+from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
+from schemas.entries import AcknowledgementEntry
+from schemas.errors import ParseError, Problem, VerificationError
+from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX
+from schemas.loader import dump_json, load_json, parse
+from schemas.receipts import AcknowledgementProof, EnvelopeStatus
+from schemas.statements import PayloadType
+
+_LIST_BYTES_MAX: Final = 1024 * 1024
+
+_STATES: Final = {
+    Result.DELIVERED: DeliveryState.DELIVERED,
+    Result.READ: DeliveryState.READ,
+    Result.WITHDRAWN: DeliveryState.WITHDRAWN,
+    Result.REJECTED: DeliveryState.REJECTED,
+}
+
+_POSITIVE: Final = frozenset({DeliveryState.DELIVERED, DeliveryState.READ, DeliveryState.WITHDRAWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An own envelope whose status is due: its id, and where it stands in the log."""
+
+    envelope_id: str
+    desk: str
+    origin: str
+    index: int
+    leaf: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedAnswer:
+    """One recipient's answer to one own envelope, verified up to the log that it names."""
+
+    recipient: str
+    payload: Acknowledgement
+    at: datetime
+    index: int
+    proof: AcknowledgementProof
+    checkpoint: Checkpoint
+
+
+def status_due(home: Home, desk: str, origin: str, now: datetime, limit: int) -> tuple[Asked, ...]:
+    """Own envelopes whose recipients may have answered, the longest due first."""
+    column = tables.outgoing_envelope.c
+    query = (
+        select(column.envelope_id, column.desk, column.entry_index, column.leaf)
+        .where(
+            column.desk == desk,
+            column.state.in_([OutboxState.ACCEPTED, OutboxState.ANSWERED]),
+            column.next_try <= to_seconds(now),
+        )
+        .order_by(column.next_try, column.envelope_id)
+        .limit(limit)
+    )
+    with reading(home.engine) as connection:
+        rows = connection.execute(query).all()
+    return tuple(
+        Asked(row.envelope_id, row.desk, origin, row.entry_index, row.leaf) for row in rows
+    )
+
+
+def prove_answers(
+    asked: Asked, status: EnvelopeStatus, log: LogVerifier, history: DirectoryHistory
+) -> tuple[ProvedAnswer, ...]:
+    """Verify what the hub says that recipients answered, in the order of the log.
+
+    1. Each answer's entry is in the log, and is of that statement.
+    2. The desk that answers signed it, with its node identity in the directory of the entry.
+    3. It names this envelope, at the index and leaf that the own receipt has.
+
+    Args:
+        asked: the own envelope.
+        status: as the hub gave it.
+        log: the exchange log's keys.
+        history: of the directory log, up to each entry's `directory_size`.
+
+    Raises:
+        Problem: the hub's fault; `place` with a detail where another index or leaf is named.
+    """
+    found = [
+        _prove(asked, recipient.desk, proof, log, history)
+        for recipient in status.recipients
+        for proof in recipient.acknowledgements
+    ]
+    return tuple(sorted(found, key=lambda answer: answer.index))
+
+
+def _prove(
+    asked: Asked,
+    recipient: str,
+    proof: AcknowledgementProof,
+    log: LogVerifier,
+    history: DirectoryHistory,
+) -> ProvedAnswer:
+    verified = verify_receipt(proof.receipt, log)
+    entry, statement = verified.entry, proof.statement
+    if not isinstance(entry, AcknowledgementEntry) or not (
+        entry.pae == pae_sha256(statement)
+        and entry.signatures == signatures_sha256(statement)
+        and entry.statement == statement.payload
+    ):
+        raise Problem("entry-invalid", "the entry is not of this acknowledgement")
+    try:
+        payload = parse(Acknowledgement, statement.payload, ACKNOWLEDGEMENT_BYTES_MAX)
+        directory = history.at(entry.directory_size).directory
+        if payload.desk != recipient or payload.exchange != history.exchange:
+            raise VerificationError(f"the acknowledgement is not of {recipient}")
+        _verify_signature(proof, recipient, directory, entry.at, history.exchange)
+    except (ParseError, VerificationError) as error:
+        raise Problem("statement-signature", str(error)) from error
+    _check_item(asked, payload.items)
+    return ProvedAnswer(recipient, payload, entry.at, verified.index, proof, verified.checkpoint)
+
+
+def _verify_signature(
+    proof: AcknowledgementProof,
+    recipient: str,
+    directory: Directory | None,
+    at: datetime,
+    exchange: str,
+) -> None:
+    view = None if directory is None else directory.desk(recipient, at)
+    if view is None or view.node is None:
+        raise VerificationError(f"{recipient} has no node identity in that directory")
+    known = {view.node.keyid(exchange): view.node}
+    verify_statement(proof.statement, PayloadType.ACKNOWLEDGEMENT, known)
+
+
+def _check_item(asked: Asked, items: Sequence[AcknowledgedItem]) -> None:
+    for item in items:
+        if (item.from_, item.id) == (asked.desk, asked.envelope_id):
+            named = (item.origin, item.index, item.leaf)
+            if named != (asked.origin, asked.index, asked.leaf):
+                raise Problem("place", "the recipient was shown another entry for this envelope")
+            return
+    raise Problem("entry-invalid", "the acknowledgement does not name this envelope")
+
+
+def note_answers(home: Home, asked: Asked, answers: Sequence[ProvedAnswer], now: datetime) -> None:
+    """Move the deliveries of an own envelope, in one transaction.
+
+    Args:
+        home: the node's home.
+        asked: the own envelope.
+        answers: all that is known of it, verified, their log proved to be the one that is followed.
+        now: UTC, whole seconds.
+    """
+    table = tables.outgoing_envelope
+    mine = table.c.envelope_id == asked.envelope_id
+    with writing(home.engine) as connection:
+        row = connection.execute(select(table).where(mine)).one()
+        for answer in answers:
+            _note_answer(connection, row, answer, now)
+        spoken = {answer.recipient for answer in answers}
+        if spoken >= set(load_json(row.desks, _LIST_BYTES_MAX)):
+            # Everybody answered: the bytes need not be sent again, so that they go.
+            answered = move_outbox(OutboxState(row.state), OutboxState.ANSWERED)
+            values: dict[str, object] = {"state": answered, "sealed": None, "next_try": None}
+        else:
+            values = {"next_try": to_seconds(now + pause(row.tries)), "tries": row.tries + 1}
+        connection.execute(update(table).where(mine).values(values))
+
+
+def _note_answer(
+    connection: Connection, row: Row[Any], answer: ProvedAnswer, now: datetime
+) -> None:
+    key = DeliveryKey(row.desk, row.bulletin_id, answer.recipient)
+    state = _STATES[answer.payload.result]
+    if state is DeliveryState.REJECTED and carrier_of(connection, key) != row.envelope_id:
+        # Another envelope carries the bulletin by now: this answer was dealt with before.
+        return
+    if state not in DELIVERY_TRANSITIONS[state_of(connection, key)]:
+        return
+    step = Step(
+        state,
+        answer.at,
+        answer.payload.reason,
+        envelope_id=row.envelope_id,
+        proof=dump_json(answer.proof),
+    )
+    advance(connection, key, step)
+    if state is DeliveryState.REJECTED:
+        _note_rejected(connection, row, key, answer, now)
+
+
+def _note_rejected(
+    connection: Connection, row: Row[Any], key: DeliveryKey, answer: ProvedAnswer, now: datetime
+) -> None:
+    """`cannot_open`: seal again by itself once, before it expires, unless the desk ever opened it."""
+    delivery = tables.delivery
+    mine = (
+        (delivery.c.desk == key.desk)
+        & (delivery.c.bulletin_id == key.bulletin_id)
+        & (delivery.c.recipient == key.recipient)
+    )
+    again = (
+        answer.payload.reason == "cannot_open"
+        and now < from_seconds(row.expires)
+        and not connection.execute(select(delivery.c.sealed_again).where(mine)).scalar_one()
+        and not _POSITIVE & history_of(connection, key)
+    )
+    if again:
+        advance(connection, key, Step(DeliveryState.QUEUED, now))
+        values = {"sealed_again": 1, "envelope_id": None}
+        connection.execute(update(delivery).where(mine).values(values))
+        return
+    raise_alarm(
+        connection,
+        AlarmKind.REJECTED_BY_RECIPIENT,
+        f"{key.desk} {key.bulletin_id} {key.recipient}",
+        f"{key.recipient} rejected this bulletin: {answer.payload.reason}",
+        now,
+    )
+
+
+def put_off(home: Home, asked: Asked, now: datetime) -> None:
+    """Ask later: what the hub said did not verify."""
+    table = tables.outgoing_envelope
+    mine = table.c.envelope_id == asked.envelope_id
+    with writing(home.engine) as connection:
+        tries = connection.execute(select(table.c.tries).where(mine)).scalar_one()
+        values = {"next_try": to_seconds(now + pause(tries)), "tries": tries + 1}
+        connection.execute(update(table).where(mine).values(values))
+
+
+def ask_again(connection: Connection, desk: str, envelopes: Collection[str], now: datetime) -> None:
+    """Note that the log shows answers to own envelopes, so that their status is asked at once."""
+    table = tables.outgoing_envelope
+    connection.execute(
+        update(table)
+        .where(
+            table.c.desk == desk,
+            table.c.envelope_id.in_(envelopes),
+            table.c.state.in_([OutboxState.ACCEPTED, OutboxState.ANSWERED]),
+        )
+        .values(next_try=to_seconds(now), tries=0)
+    )

@@ -1,0 +1,188 @@
+"""Examples of the agency interface's answers, as its OpenAPI document shows them.
+
+May import the node's views; `routes` declares with it, and a test reads each example as its model.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from broker.node.views import (
+    CheckView,
+    DirectoryView,
+    Inbox,
+    QueuedView,
+    SentList,
+    SentView,
+    StatusView,
+)
+
+_ID: Final = "019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
+_ENVELOPE: Final = "019ab5f0-2d3e-7f4a-9b5c-6d7e8f9a0b1c"
+_HASH: Final = "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea"
+_TITLE: Final = {"ar": "تهريب أسلحة", "fr": "Trafic d'armes", "en": "Weapons smuggled"}
+_TIMES: Final = {"queued": "2026-11-24T22:00:00Z", "expires": "2026-12-24T22:00:00Z"}
+
+THREAT_BULLETIN: Final[dict[str, Any]] = {
+    "version": 1,
+    "id": _ID,
+    "kind": "threat_bulletin",
+    "status": "test",
+    "created": "2026-11-24T21:55:00Z",
+    "originator": {
+        "desk": "ly/main",
+        "agency": "Border Guard, Directorate of Analysis",
+        "contact": "duty officer, day and night",
+    },
+    "purpose": "border_monitoring",
+    "personal_data": False,
+    "title": _TITLE,
+    "summary": {"ar": "شوهدت قافلتان.", "fr": "Deux convois vus.", "en": "Two convoys were seen."},
+    "topics": ["arms", "smuggling"],
+    "marking": {"tlp": "amber", "classification": "restricted", "caveats": []},
+}
+
+_STATES: Final = [
+    {"desk": "ne/main", "state": "waiting"},
+    {"desk": "tn/main", "state": "delivered"},
+]
+
+_SUMMARY: Final = {
+    "id": _ID,
+    "kind": "threat_bulletin",
+    "status": "test",
+    "title": _TITLE,
+    "precedence": "priority",
+}
+
+_VERIFIED: Final = {
+    "sender": "ly/main",
+    "signer": _HASH,
+    "envelope": _ENVELOPE,
+    "content": _HASH,
+    "precedence": "priority",
+    "created": "2026-11-24T22:00:01Z",
+    "expires": "2026-12-24T22:00:00Z",
+    "logged": "2026-11-24T22:00:01Z",
+    "origin": "tripoli-demo/exchange/1",
+    "index": 17,
+    "leaf": _HASH,
+    "policies": ["states-to-states"],
+    "witnessed": False,
+    "received": "2026-11-24T22:00:02Z",
+    "read": "2026-11-24T22:05:00Z",
+}
+
+RECEIVED: Final[dict[str, Any]] = {"verified": _VERIFIED, "bulletin": THREAT_BULLETIN}
+
+_STEPS: Final = [
+    {"state": "queued", "at": "2026-11-24T22:00:00Z", "policies": []},
+    {
+        "state": "accepted",
+        "at": "2026-11-24T22:00:01Z",
+        "policies": ["states-to-states"],
+        "envelope": _ENVELOPE,
+    },
+]
+
+EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
+    QueuedView: {
+        "id": _ID,
+        "desk": "ly/main",
+        "recipients": [{"desk": "tn/main", "state": "queued"}],
+    },
+    CheckView: {
+        "id": _ID,
+        "allowed": False,
+        "recipients": [
+            {"desk": "auc/main", "allowed": False, "policies": ["observers-clear-and-green-only"]},
+            {"desk": "tn/main", "allowed": True, "policies": ["states-to-states"]},
+        ],
+    },
+    SentList: {"bulletins": [{**_SUMMARY, **_TIMES, "recipients": _STATES}], "next": 41},
+    SentView: {
+        **_SUMMARY,
+        **_TIMES,
+        "desk": "ly/main",
+        "content": _HASH,
+        "witnessed": False,
+        "recipients": [{"desk": "tn/main", "state": "accepted", "steps": _STEPS}],
+        "envelopes": [
+            {
+                "id": _ENVELOPE,
+                "state": "accepted",
+                "recipients": ["tn/main"],
+                "sealed": "2026-11-24T22:00:01Z",
+            }
+        ],
+    },
+    Inbox: {
+        "bulletins": [
+            {
+                **_SUMMARY,
+                "sender": "ly/main",
+                "topics": ["arms", "smuggling"],
+                "marking": {"tlp": "amber", "classification": "restricted"},
+                "received": "2026-11-24T22:00:02Z",
+            }
+        ],
+        "next": "2-7",
+    },
+    DirectoryView: {
+        "exchange": "tripoli-demo",
+        "entry": 3,
+        "since": "2026-11-24T21:00:00Z",
+        "desks": [
+            {
+                "desk": "tn/main",
+                "names": {"ar": "تونس", "fr": "Tunisie", "en": "Tunisia"},
+                "kind": "state",
+                "functions": ["main"],
+                "receives": True,
+                "may_send": ["threat_bulletin"],
+            }
+        ],
+        "groups": [
+            {
+                "group": "sahel",
+                "names": {"ar": "الساحل", "fr": "Sahel", "en": "Sahel"},
+                "desks": ["ml/main", "ne/main"],
+            }
+        ],
+    },
+    StatusView: {
+        "exchange": "tripoli-demo",
+        "test": True,
+        "witnessed": False,
+        "member": "ly",
+        "desks": ["ly/judicial", "ly/main"],
+        "hub": {"reachable_since": "2026-11-24T21:30:00Z"},
+        "logs": {
+            "directory_size": 9,
+            "exchange_size": 18,
+            "directory_entry": 3,
+            "directory_since": "2026-11-24T21:00:00Z",
+        },
+        "outbox": {"delivered": 12, "waiting": 1},
+        "unread": 2,
+        "alarms": [
+            {
+                "kind": "gap",
+                "subject": "tn/main > ly/main",
+                "text": "in tripoli-demo/exchange/1 the places reach 5, and 4 are here",
+                "first_seen": "2026-11-24T21:40:00Z",
+                "last_seen": "2026-11-24T21:45:00Z",
+                "times": 3,
+            }
+        ],
+    },
+}
+
+
+def example_of(view: type[BaseModel], description: str) -> dict[str, Any]:
+    """Write the `responses` entry of a route's success: its description and the view's example."""
+    example = {"value": EXAMPLES[view]}
+    content = {"application/json": {"examples": {"example": example}}}
+    return {"description": description, "content": content}

@@ -1,0 +1,132 @@
+"""The node's home: its data directory, opened: settings, keystore, database, and its desks' keys.
+
+May import `broker.db`, `broker.settings` and `keys`; `setup` makes a home, `service` and the command
+line open one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine
+
+from broker.db import migrate, open_sqlcipher
+from broker.node import migrations
+from broker.settings import NodeSettings, load_node
+from keys.keystore import Keystore
+from keys.signing import SEED_BYTES, RequestSigningKey, SigningIdentity
+from schemas.directory import Invitation
+from schemas.errors import ConfigurationError, ParseError
+from schemas.limits import TRUST_FILE_BYTES_MAX
+from schemas.loader import parse
+
+KEYSTORE_DIRECTORY: Final = "keystore"
+DATABASE_FILE: Final = "node.db"
+INVITATION_FILE: Final = "invitation.json"
+REQUEST_FILE: Final = "member-request.json"
+
+DATABASE_KEY_NAME: Final = "database"
+MEMBER_KEY_NAME: Final = "member"
+
+
+def node_key_name(desk: str) -> str:
+    """Name of the secret of a desk's node identity: both seeds, 64 bytes."""
+    return f"desk.{_unit(desk)}.node"
+
+
+def request_key_name(desk: str) -> str:
+    """Name of the secret of a desk's request key: its seed, 32 bytes."""
+    return f"desk.{_unit(desk)}.request"
+
+
+def sealing_key_name(desk: str, epoch: int) -> str:
+    """Name of the secret of a desk's sealing key of one epoch: 96 bytes."""
+    return f"desk.{_unit(desk)}.sealing.{epoch}"
+
+
+def _unit(desk: str) -> str:
+    return desk.partition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class DeskKeys:
+    """What one desk signs with: statements by its node identity, calls to the hub by its request key."""
+
+    node: SigningIdentity
+    request: RequestSigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An opened data directory; the keys of its desks are by desk id, as `tn/main`."""
+
+    data: Path
+    settings: NodeSettings
+    keystore: Keystore
+    engine: Engine
+    desks: Mapping[str, DeskKeys]
+
+    @property
+    def exchange(self) -> str:
+        """The exchange's name, `o` in the protocol."""
+        return self.settings.exchange
+
+    def close(self) -> None:
+        """Close the database."""
+        self.engine.dispose()
+
+
+def open_home(data: Path, passphrase: bytes) -> Home:
+    """Open a data directory, and bring its database to the newest schema.
+
+    Args:
+        data: the directory that `init_node` made.
+        passphrase: of the keystore.
+
+    Raises:
+        ConfigurationError: something is missing, or the passphrase is wrong; says what to do.
+        VerificationError: a key file was altered.
+    """
+    settings = load_node(data)
+    keystore = Keystore.open(data / KEYSTORE_DIRECTORY, passphrase)
+    desks = {desk: _load_desk(keystore, desk) for desk in settings.desk_ids}
+    engine = open_sqlcipher(data / DATABASE_FILE, keystore.get(DATABASE_KEY_NAME))
+    migrate(engine, migrations)
+    return Home(data, settings, keystore, engine, desks)
+
+
+def _load_desk(keystore: Keystore, desk: str) -> DeskKeys:
+    seeds = keystore.get(node_key_name(desk))
+    request = keystore.get(request_key_name(desk))
+    try:
+        return DeskKeys(
+            SigningIdentity.from_seeds(seeds[:SEED_BYTES], seeds[SEED_BYTES:]),
+            RequestSigningKey.from_seed(request),
+        )
+    except ParseError as error:
+        raise ConfigurationError(
+            f"the keys of {desk} are not whole: restore the keystore"
+        ) from error
+
+
+def load_invitation(data: Path, exchange: str) -> Invitation:
+    """Read the invitation that `join_node` stored.
+
+    Raises:
+        ConfigurationError: there is none, it is not well-formed, or it is to another exchange.
+    """
+    path = data / INVITATION_FILE
+    try:
+        invitation = parse(Invitation, path.read_bytes(), TRUST_FILE_BYTES_MAX)
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path} does not exist: run `barid node join` first") from error
+    except ParseError as error:
+        raise ConfigurationError(f"{path} is not an invitation: {error}") from error
+    if invitation.exchange != exchange:
+        raise ConfigurationError(
+            f"the invitation is to {invitation.exchange}, and this node belongs to {exchange}"
+        )
+    return invitation

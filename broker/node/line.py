@@ -1,0 +1,139 @@
+"""The line to the hub: one client a desk, one follower of the logs, and whether the hub answers.
+
+May import `broker.client`, `broker.following` and the node's own rooms; `sync`'s parts call the hub
+through it. Reading the logs happens one at a time, since what was verified must only grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from broker.client import HubClient
+from broker.following import Follower, FollowStore
+from broker.node.clock import Clock
+from broker.node.home import Home
+from broker.tlog.checkpoint import Checkpoint
+from keys.history import DirectoryState, Finding
+from schemas.directory import Invitation
+from schemas.errors import Problem
+from schemas.scalars import parse_time
+
+
+class HubClock:
+    """The time that requests are stamped with: the node's own, moved by what the hub said (a 401)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset_seconds = 0
+
+    def now_unix(self) -> int:
+        """Seconds since 1970, as the hub counts them."""
+        return int(self._clock().timestamp()) + self._offset_seconds
+
+    def learn(self, problem: Problem) -> None:
+        """Take the hub's time from a refusal of the request's times; it stamps requests only."""
+        told = problem.extensions.get("hub_time")
+        if problem.word != "signature-expired" or not isinstance(told, str):
+            return
+        try:
+            hub_time = parse_time(told)
+        except ValueError:
+            return
+        self._offset_seconds = int((hub_time - self._clock()).total_seconds())
+
+
+@dataclass(slots=True)
+class Reach:
+    """Whether the hub answers: since when, or why not."""
+
+    since: datetime | None = None
+    problem: str = "the hub was not called yet"
+
+    def answered(self, now: datetime) -> None:
+        """Note that it answered."""
+        self.since = self.since or now
+        self.problem = ""
+
+    def failed(self, why: str) -> None:
+        """Note that it did not."""
+        self.since = None
+        self.problem = why
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What this node calls the hub with, and knows of its logs.
+
+    Args:
+        clients: by own desk.
+        follower: of both logs, for all desks.
+        time: that requests are stamped with.
+        reach: whether the hub answers.
+    """
+
+    clients: Mapping[str, HubClient]
+    follower: Follower
+    time: HubClock
+    reach: Reach = field(default_factory=Reach)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def state(self) -> DirectoryState:
+        """The newest verified state of the directory log."""
+        return self.follower.state
+
+    async def refresh(self) -> tuple[Finding, ...]:
+        """Follow both logs to their newest checkpoints. Raises Problem, HubUnreachable."""
+        async with self._reading:
+            return await self.follower.refresh()
+
+    async def prove(self, checkpoint: Checkpoint) -> None:
+        """Prove that a receipt's tree is one with the log that is followed.
+
+        Raises:
+            Problem: `inconsistent-log`.
+        """
+        async with self._reading:
+            await self.follower.prove_exchange_head(checkpoint)
+
+    async def state_at(self, size: int) -> DirectoryState:
+        """The directory log's state at an entry's `directory_size`, read so far if need be.
+
+        Raises:
+            Problem: `directory-invalid` where the directory log is not so long.
+        """
+        if size > self.follower.history.size:
+            await self.refresh()
+        if size > self.follower.history.size:
+            raise Problem("directory-invalid", f"the directory log has no {size} entries")
+        return self.follower.history.at(size)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self.clients.values():
+            await client.close()
+
+
+def open_line(home: Home, invitation: Invitation, store: FollowStore, clock: Clock) -> Line:
+    """Make the clients of all desks, and replay what was followed before.
+
+    Args:
+        home: the node's home.
+        invitation: where the hub is, and the trust root.
+        store: what was followed before; it is verified again here.
+        clock: the node's own.
+
+    Raises:
+        ConfigurationError: the hub's TLS trust holds no certificate.
+        VerificationError: what was followed before does not verify.
+    """
+    time = HubClock(clock)
+    clients = {
+        desk: HubClient(invitation.hub, home.exchange, keys.request, time.now_unix)
+        for desk, keys in home.desks.items()
+    }
+    first = clients[home.settings.desk_ids[0]]
+    return Line(clients, Follower(invitation, first, store), time)

@@ -1,0 +1,1 @@
+"""The node's schema, step by step; `broker.db.migrate` runs it at start."""

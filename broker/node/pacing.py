@@ -1,0 +1,65 @@
+"""Pacing: how often the node asks, and how long it waits after something failed.
+
+May import the standard library only; `settle` and `sync` wait by it.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+_JITTER: Final = random.SystemRandom()
+
+_DOUBLINGS_MAX: Final = 16
+
+
+def pause_seconds(tries: int, base_seconds: float, cap_seconds: float) -> float:
+    """How long to wait after so many failures in a row: exponential, capped, with full jitter.
+
+    Full jitter keeps a hundred nodes, whose hub comes back, from all calling at once.
+
+    Args:
+        tries: failures so far, from 0.
+        base_seconds: the longest first pause; it doubles with each failure.
+        cap_seconds: the longest pause of all.
+    """
+    longest = min(cap_seconds, base_seconds * 2 ** min(tries, _DOUBLINGS_MAX))
+    return _JITTER.uniform(0, longest)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The rhythm of a node's work with the hub.
+
+    Args:
+        refresh_seconds: between two looks at the logs; every new answer is seen within it.
+        idle_seconds: the longest that the outbox sleeps while nobody wakes it.
+        long_poll_seconds: how long the hub may hold an inbox request.
+        base_seconds: the longest pause after a first failure.
+        cap_seconds: the longest pause after any failure, so that a hub that is back is found soon.
+    """
+
+    refresh_seconds: float = 5.0
+    idle_seconds: float = 30.0
+    long_poll_seconds: int = 50
+    base_seconds: float = 1.0
+    cap_seconds: float = 120.0
+
+
+class Backoff:
+    """Counts failures in a row, and says how long to wait after each."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._failures = 0
+
+    def failed(self) -> float:
+        """Note a failure. Returns the seconds to wait."""
+        seconds = pause_seconds(self._failures, self._pace.base_seconds, self._pace.cap_seconds)
+        self._failures += 1
+        return seconds
+
+    def succeeded(self) -> None:
+        """Note a success: the next failure is a first one again."""
+        self._failures = 0

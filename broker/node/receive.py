@@ -1,0 +1,245 @@
+"""Receiving one envelope: the verification plan of the protocol, step by step, in its order; pure.
+
+May import `keys`, `broker.tlog`, `broker.policy` and `schemas`; `fetching` feeds it and acts on whose
+fault a failure is.
+
+    entry        1 the entry is well-formed, and this envelope's
+    inclusion    2 it stands in the log; the caller proves that the log is the one it follows
+    place        3 the number told to this desk is the one logged
+    directory    4 the directory that the header names was in force at the entry's directory size
+    signature    5 the sender's node identity in that directory signed
+    recipient    6 addressed to this desk, under the highest key usable then
+    rules        7 the access rules permit it, by exactly the policies logged
+    slot hash    8
+    body hash    9
+    -- up to here the hub's fault: fetch again, raise an alarm, never acknowledge
+    slot opens  10
+    commitment  11
+    -- up to here nobody's: rejected, with `cannot_open`
+    body opens  12
+    padding     13
+    bulletin    14 well-formed, and it agrees with its header
+    content     15
+    release     16
+    -- up to here the sender's, provable with the content key: rejected, with the reason
+    attachments 17 missing bytes are the hub's fault at any time
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from broker.policy.admission import admit
+from broker.tlog.checkpoint import Checkpoint
+from broker.tlog.receipt import LogVerifier, verify_receipt
+from keys.content import open_body, verify_commitment, verify_content
+from keys.dsse import pae_sha256, signatures_sha256
+from keys.envelope import check_body, check_slot, parse_header
+from keys.history import DirectoryState
+from keys.release import verify_release
+from keys.sealing import SealingPrivateKey, open_slot
+from schemas.bulletin import Bulletin, parse_bulletin
+from schemas.bulletin.agreement import check_against_header
+from schemas.entries import EnvelopeAccepted
+from schemas.envelope import Header
+from schemas.errors import BaridError, Fault, ParseError, Problem, VerificationError
+from schemas.receipts import InboxItem
+
+
+class Faulty(BaridError):
+    """An envelope that fails a step, and who answers for it.
+
+    Args:
+        fault: of the hub, of nobody, or of the sender.
+        problem: what is wrong.
+        content_key: 32 bytes, the proof where it is the sender's.
+    """
+
+    def __init__(self, fault: Fault, problem: Problem, content_key: bytes | None = None) -> None:
+        self.fault = fault
+        self.problem = problem
+        self.content_key = content_key
+        super().__init__(f"{fault}: {problem.word}")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An envelope for one desk, and the entry that is proved to stand in the log (steps 1 to 3)."""
+
+    desk: str
+    item: InboxItem
+    header: Header
+    entry: EnvelopeAccepted
+    origin: str
+    index: int
+    leaf: str
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was inside, verified to the end: the bulletin's exact bytes, and what proves them."""
+
+    document: bytes = field(repr=False)
+    content_key: bytes = field(repr=False)
+    retain_until: datetime | None
+    review_by: datetime | None
+
+
+def check_entry(item: InboxItem, desk: str, log: LogVerifier) -> Arrived:
+    """Steps 1 to 3: the entry, its inclusion, the place.
+
+    Args:
+        item: as the hub served it.
+        desk: the own desk that it was served to.
+        log: the exchange log's keys.
+
+    Raises:
+        Faulty: the hub's fault.
+    """
+    try:
+        header = parse_header(item.statement)
+    except ParseError as error:
+        raise Faulty(Fault.HUB, Problem("entry-invalid", f"no header: {error}")) from error
+    try:
+        verified = verify_receipt(item.receipt, log)
+        entry = verified.entry
+        if not isinstance(entry, EnvelopeAccepted):
+            raise Problem("entry-invalid", "the entry is not of an accepted envelope")
+        _check_is_of(entry, item, header)
+        if [place.desk for place in item.receipt.places] != [desk]:
+            raise Problem("place", f"not exactly the place of {desk} was told")
+    except Problem as problem:
+        raise Faulty(Fault.HUB, problem) from problem
+    return Arrived(
+        desk,
+        item,
+        header,
+        entry,
+        log.origin,
+        verified.index,
+        verified.leaf.hex(),
+        verified.checkpoint,
+    )
+
+
+def _check_is_of(entry: EnvelopeAccepted, item: InboxItem, header: Header) -> None:
+    same = (
+        entry.pae == pae_sha256(item.statement)
+        and entry.signatures == signatures_sha256(item.statement)
+        and entry.header == item.statement.payload
+        and tuple(recipient.desk for recipient in entry.recipients) == header.desks
+    )
+    if not same:
+        raise Problem("entry-invalid", "the entry is another envelope's")
+
+
+def check_sealed(arrived: Arrived, body: bytes, state: DirectoryState) -> None:
+    """Steps 4 to 9: directory, signature, recipient, rules, and the hashes of what is still sealed.
+
+    Args:
+        arrived: steps 1 to 3.
+        body: the ciphertext with its tag.
+        state: of the directory log at the entry's `directory_size`.
+
+    Raises:
+        Faulty: the hub's fault.
+    """
+    header, entry = arrived.header, arrived.entry
+    try:
+        if state.size != entry.directory_size:
+            raise Problem("directory-invalid", f"there is no directory size {entry.directory_size}")
+        policies = admit(arrived.item.statement, header, state, entry.at)
+        if arrived.desk not in header.desks:
+            raise Problem("not-addressed")
+        logged = {recipient.desk: recipient.policies for recipient in entry.recipients}
+        if policies != logged:
+            raise Problem("wrong-policies")
+        check_slot(header, arrived.desk, arrived.item.slot)
+        check_body(header, body)
+    except Problem as problem:
+        raise Faulty(Fault.HUB, problem) from problem
+
+
+def open_sealed(
+    arrived: Arrived, body: bytes, private: SealingPrivateKey | None, state: DirectoryState
+) -> Opened:
+    """Steps 10 to 17: open the slot, then the body, and check what is inside.
+
+    Args:
+        arrived: steps 1 to 3, after `check_sealed`.
+        body: the ciphertext with its tag.
+        private: the own sealing key that the header names; None if this node has it no more.
+        state: of the directory log at the entry's `directory_size`.
+
+    Raises:
+        Faulty: nobody's fault, the sender's with the content key, or the hub's for attachments.
+    """
+    content_key = _open_slot(arrived, private)
+    try:
+        opened = _open_body(arrived, body, content_key, state)
+    except Problem as problem:
+        raise Faulty(Fault.SENDER, problem, content_key) from problem
+    if arrived.header.attachments:
+        # This version's hub stores none, so that it should never have accepted the envelope.
+        raise Faulty(Fault.HUB, Problem("attachments-unavailable"))
+    return opened
+
+
+def keyid_of(arrived: Arrived) -> str:
+    """The keyid of the sealing key that the header names for this desk; `not-addressed` without one."""
+    for recipient in arrived.header.recipients:
+        if recipient.desk == arrived.desk:
+            return recipient.keyid
+    raise Faulty(Fault.HUB, Problem("not-addressed"))
+
+
+def _open_slot(arrived: Arrived, private: SealingPrivateKey | None) -> bytes:
+    header = arrived.header
+    if private is None:
+        raise Faulty(Fault.NOBODY, Problem("cannot_open", "the sealing key is not here any more"))
+    try:
+        content_key = open_slot(
+            arrived.item.slot,
+            private,
+            exchange=header.exchange,
+            envelope_id=header.id,
+            sender=header.from_,
+            recipient=arrived.desk,
+            keyid=keyid_of(arrived),
+        )
+        # A key that is not the committed one proves nothing against anybody.
+        verify_commitment(content_key, header.exchange, header.id, header.body.commitment)
+    except (VerificationError, Problem) as error:
+        raise Faulty(Fault.NOBODY, Problem("cannot_open", str(error))) from error
+    return content_key
+
+
+def _read_bulletin(document: bytes) -> Bulletin:
+    try:
+        return parse_bulletin(document)
+    except ParseError as error:
+        # The path tells where; the values stay out, since they are sealed content.
+        path = error.errors[0].path if error.errors else "$"
+        raise Problem("bulletin-invalid", f"the bulletin is not well-formed at {path}") from error
+
+
+def _open_body(arrived: Arrived, body: bytes, content_key: bytes, state: DirectoryState) -> Opened:
+    header = arrived.header
+    inside = open_body(content_key, header.exchange, header.id, body)
+    bulletin = _read_bulletin(inside.bulletin_json)
+    check_against_header(bulletin, header)
+    verify_content(inside.sealed_part.salt, inside.bulletin_json, header.bulletin.content)
+    sender = state.directory.desk(header.from_, arrived.entry.at) if state.directory else None
+    if sender is None:
+        raise Problem("not-released", f"{header.from_} is not a desk of that directory")
+    verify_release(
+        inside.sealed_part.release,
+        header,
+        inside.bulletin_json,
+        inside.sealed_part.release_salts,
+        sender.release,
+        sender.release_threshold,
+    )
+    return Opened(inside.bulletin_json, content_key, bulletin.retain_until, bulletin.review_by)

@@ -1,0 +1,116 @@
+"""Sealing again before acceptance: the hub called a header stale, so that it gets another.
+
+May import `keys` and the node's own rooms; `sending` calls it after it read the directory anew.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, select, update
+
+from broker.db import reading, writing
+from broker.node import tables
+from broker.node.addressing import (
+    keep_header,
+    load_outgoing,
+    slots_for,
+    still_allowed,
+    update_envelope,
+)
+from broker.node.clock import to_seconds
+from broker.node.home import Home
+from broker.node.state import OPEN, OutboxState, move_outbox
+from keys.directory import Directory
+from keys.envelope import Sealed, address, parse_header
+from keys.history import DirectoryState
+from schemas.envelope import DirectoryRef, Envelope
+from schemas.limits import ENVELOPE_BYTES_MAX
+from schemas.loader import dump_json, parse
+
+
+def is_needed(home: Home, desk: str) -> bool:
+    """Whether an envelope of a desk was called stale and has not been sealed again."""
+    column = tables.outgoing_envelope.c
+    with reading(home.engine) as connection:
+        found = connection.execute(select(column.envelope_id).where(_stale(desk)).limit(1))
+        return found.first() is not None
+
+
+def _stale(desk: str) -> ColumnElement[bool]:
+    column = tables.outgoing_envelope.c
+    return (column.desk == desk) & (column.state == OutboxState.SEALED) & (column.must_seal == 1)
+
+
+def seal_again(home: Home, desk: str, state: DirectoryState, now: datetime) -> int:
+    """Give new headers and slots to envelopes that the hub called stale; id, key and body stay.
+
+    Where its desks cannot be kept (one has no key any more, or may not get it, or must have an
+    envelope of its own), the envelope is given up, and its recipients are sealed to anew.
+
+    Returns:
+        How many envelopes were dealt with.
+    """
+    table = tables.outgoing_envelope
+    query = select(table).where(_stale(desk), table.c.expires > to_seconds(now))
+    if state.directory is None or state.in_force is None:
+        return 0
+    with reading(home.engine) as connection:
+        rows = connection.execute(query).all()
+    for row in rows:
+        _seal_again(home, row, state, state.directory, state.in_force, now)
+    return len(rows)
+
+
+def _seal_again(
+    home: Home,
+    row: Row[Any],
+    state: DirectoryState,
+    directory: Directory,
+    in_force: DirectoryRef,
+    now: datetime,
+) -> None:
+    bulletin = tables.outgoing_bulletin
+    mine = (bulletin.c.desk == row.desk) & (bulletin.c.bulletin_id == row.bulletin_id)
+    with reading(home.engine) as connection:
+        outgoing = load_outgoing(connection.execute(select(bulletin).where(mine)).one())
+    old = parse(Envelope, row.sealed, ENVELOPE_BYTES_MAX)
+    header = parse_header(old)
+    allowed = still_allowed(home, outgoing, header.desks, directory, now)
+    slots = slots_for(allowed, state, now)
+    must_split = set(_split(home, row)) and len(header.desks) > 1
+    if must_split or tuple(sorted(slots)) != header.desks:
+        _abandon(home, row)
+        return
+    sealed = Sealed(header.id, header.bulletin.content, header.desks, row.content_key, old.body)
+    identity = home.desks[row.desk].node
+    envelope = address(outgoing, sealed, home.exchange, slots, identity, in_force, now)
+    with writing(home.engine) as connection:
+        keep_header(connection, row.envelope_id, envelope, now)
+        update_envelope(
+            connection,
+            row.envelope_id,
+            state=move_outbox(OutboxState(row.state), OutboxState.SEALED),
+            sealed=dump_json(envelope),
+            must_seal=0,
+        )
+
+
+def _split(home: Home, row: Row[Any]) -> tuple[str, ...]:
+    column = tables.delivery.c
+    query = select(column.recipient).where(column.envelope_id == row.envelope_id, column.alone == 1)
+    with reading(home.engine) as connection:
+        return tuple(connection.execute(query).scalars())
+
+
+def _abandon(home: Home, row: Row[Any]) -> None:
+    with writing(home.engine) as connection:
+        state = move_outbox(OutboxState(row.state), OutboxState.ABANDONED)
+        update_envelope(connection, row.envelope_id, state=state, next_try=None)
+        delivery = tables.delivery
+        connection.execute(
+            update(delivery)
+            .where(delivery.c.envelope_id == row.envelope_id, delivery.c.state.in_(OPEN))
+            .values(envelope_id=None)
+        )

@@ -1,0 +1,226 @@
+"""Sending: envelopes submitted, their status asked, answers handed in, sealing keys announced.
+
+May import the node's own rooms; `sync` calls it. Each method does one step of one desk's work with the
+hub; blocking work runs on threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from broker.db import writing
+from broker.node import acknowledge, answers, outbox, reseal, sealing_keys, settle, watch
+from broker.node.alarms import raise_fault
+from broker.node.clock import Clock
+from broker.node.expiry import expire
+from broker.node.home import Home
+from broker.node.line import Line
+from broker.tlog.receipt import verify_receipt
+from keys.dsse import pae_sha256
+from schemas.entries import AcknowledgementEntry, parse_exchange_entry
+from schemas.errors import HubUnreachable, ParseError, Problem
+from schemas.limits import OPENINGS_PAGE_MAX
+from schemas.receipts import EnvelopeStatus, Receipt
+from schemas.statements import Statement
+
+SUBMITTED_AT_ONCE: Final = 50
+"""Envelopes of one pass: a second of submitting."""
+
+ASKED_AT_ONCE: Final = 50
+"""Envelopes whose status is asked in one pass."""
+
+
+class Sender:
+    """The outgoing work of one desk.
+
+    Args:
+        home: the node's home.
+        line: to the hub.
+        desk: an own desk.
+        clock: the node's own.
+    """
+
+    def __init__(self, home: Home, line: Line, desk: str, clock: Clock) -> None:
+        self._home = home
+        self._line = line
+        self._client = line.clients[desk]
+        self._desk = desk
+        self._clock = clock
+        self._answering = asyncio.Lock()
+
+    async def send(self) -> int:
+        """Seal what is queued and submit what is due, by precedence, then age.
+
+        Returns:
+            How many envelopes were submitted.
+
+        Raises:
+            HubUnreachable: the hub is away; nothing else is tried now.
+        """
+        await asyncio.to_thread(expire, self._home, self._desk, self._clock())
+        if await asyncio.to_thread(reseal.is_needed, self._home, self._desk):
+            await self._line.refresh()
+        due = await asyncio.to_thread(self._seal)
+        for each in due:
+            await self._submit(each)
+        return len(due)
+
+    def _seal(self) -> tuple[outbox.Due, ...]:
+        now, state = self._clock(), self._line.state
+        reseal.seal_again(self._home, self._desk, state, now)
+        outbox.seal_queued(self._home, self._desk, state, now)
+        return outbox.due(self._home, self._desk, now, SUBMITTED_AT_ONCE)
+
+    async def _submit(self, due: outbox.Due) -> None:
+        try:
+            receipt = await self._client.submit(due.sealed)
+        except HubUnreachable:
+            now = self._clock()
+            await asyncio.to_thread(settle.note_unreachable, self._home, due.envelope_id, now)
+            raise
+        except Problem as problem:
+            self._line.time.learn(problem)
+            await self._settle_refusal(due.envelope_id, problem)
+            return
+        await self._settle(due.envelope_id, receipt, None)
+
+    async def _settle_refusal(self, envelope_id: str, problem: Problem) -> None:
+        receipt = settle.receipt_within(problem)
+        if receipt is not None:
+            await self._settle(envelope_id, receipt, problem)
+            return
+        now = self._clock()
+        await asyncio.to_thread(settle.note_problem, self._home, envelope_id, problem, now)
+
+    async def _settle(self, envelope_id: str, receipt: Receipt, refusal: Problem | None) -> None:
+        """What the hub says ends the trying only once the log proves it."""
+        log = self._line.follower.exchange_log
+        try:
+            proved = await asyncio.to_thread(settle.prove, self._home, envelope_id, receipt, log)
+            await self._line.prove(proved.verified.checkpoint)
+            now = self._clock()
+            await asyncio.to_thread(settle.settle, self._home, proved, refusal, now)
+        except Problem as problem:
+            await asyncio.to_thread(self._blame_hub, f"{self._desk} {envelope_id}", problem)
+            now = self._clock()
+            await asyncio.to_thread(settle.note_unreachable, self._home, envelope_id, now)
+
+    async def ask(self) -> int:
+        """Ask what became of envelopes whose recipients may have answered. Returns how many."""
+        origin = self._line.follower.exchange_log.origin
+        due = await asyncio.to_thread(
+            answers.status_due, self._home, self._desk, origin, self._clock(), ASKED_AT_ONCE
+        )
+        for asked in due:
+            status = await self._client.status(self._desk, asked.envelope_id)
+            try:
+                await self._note_answers(asked, status)
+            except Problem as problem:
+                subject = f"{self._desk} {asked.envelope_id}"
+                await asyncio.to_thread(self._blame_hub, subject, problem)
+                await asyncio.to_thread(answers.put_off, self._home, asked, self._clock())
+        return len(due)
+
+    async def _note_answers(self, asked: answers.Asked, status: EnvelopeStatus) -> None:
+        await self._line.state_at(_directory_size(status))
+        proved = await asyncio.to_thread(
+            answers.prove_answers,
+            asked,
+            status,
+            self._line.follower.exchange_log,
+            self._line.follower.history,
+        )
+        for checkpoint in {answer.checkpoint for answer in proved}:
+            await self._line.prove(checkpoint)
+        now = self._clock()
+        await asyncio.to_thread(answers.note_answers, self._home, asked, proved, now)
+
+    async def answer(self) -> int:
+        """Sign what this desk owes to senders, and hand it in. Returns how many statements."""
+        async with self._answering:
+            now = self._clock()
+            await asyncio.to_thread(acknowledge.sign_answers, self._home, self._desk, now)
+            waiting = await asyncio.to_thread(
+                acknowledge.statements_to_send, self._home, self._desk
+            )
+            for statement in waiting:
+                await self._hand_in(statement)
+            return len(waiting)
+
+    async def _hand_in(self, statement: Statement) -> None:
+        try:
+            receipt = await self._client.acknowledge(statement)
+        except Problem as problem:
+            if problem.word != "acknowledgement-items":
+                raise
+            wrong, now = _refused_items(problem), self._clock()
+            await asyncio.to_thread(acknowledge.mark_refused, self._home, statement, wrong, now)
+            return
+        verified = verify_receipt(receipt, self._line.follower.exchange_log)
+        entry = verified.entry
+        if not isinstance(entry, AcknowledgementEntry) or entry.pae != pae_sha256(statement):
+            raise Problem("entry-invalid", "the entry is not of this acknowledgement")
+        await self._line.prove(verified.checkpoint)
+        await asyncio.to_thread(acknowledge.mark_logged, self._home, statement, receipt)
+
+    def idle_seconds(self, longest_seconds: float) -> float:
+        """How long nothing of this desk is due, at the longest so long; at least a second."""
+        at = outbox.next_due(self._home, self._desk)
+        if at is None:
+            return longest_seconds
+        return min(longest_seconds, max(1.0, (at - self._clock()).total_seconds()))
+
+    async def keep_keys(self) -> bool:
+        """Announce a sealing key if one is due, and destroy old ones. Returns whether one was."""
+        now = self._clock()
+        statement = await asyncio.to_thread(
+            sealing_keys.prepare_key, self._home, self._desk, self._line.state, now
+        )
+        if statement is not None:
+            await self._client.publish_sealing_key(self._desk, statement)
+        await asyncio.to_thread(sealing_keys.destroy_old_keys, self._home, self._desk, now)
+        return statement is not None
+
+    async def watch(self) -> None:
+        """Look at what the exchange log gained that concerns this desk."""
+        size = self._line.follower.exchange_checkpoint.size
+        start = await asyncio.to_thread(watch.watched_size, self._home, self._desk)
+        if start is None:
+            # Nothing before the first day of this node can be its own.
+            await asyncio.to_thread(
+                watch.note_openings, self._home, self._desk, (), size, self._clock()
+            )
+            return
+        while start < size:
+            end = min(start + OPENINGS_PAGE_MAX, size)
+            page = await self._client.openings("exchange", start, end)
+            await asyncio.to_thread(
+                watch.note_openings, self._home, self._desk, page.openings, end, self._clock()
+            )
+            start = end
+
+    def _blame_hub(self, subject: str, problem: Problem) -> None:
+        with writing(self._home.engine) as connection:
+            raise_fault(connection, subject, problem, self._clock())
+
+
+def _directory_size(status: EnvelopeStatus) -> int:
+    """The highest directory size that the answers' entries name; what is no entry is refused later."""
+    sizes = [0]
+    for recipient in status.recipients:
+        for proof in recipient.acknowledgements:
+            try:
+                sizes.append(parse_exchange_entry(proof.receipt.entry).directory_size)
+            except ParseError as error:
+                raise Problem("entry-invalid", str(error)) from error
+    return max(sizes)
+
+
+def _refused_items(problem: Problem) -> set[tuple[str, str]]:
+    items = problem.extensions.get("items")
+    if not isinstance(items, list):
+        return set()
+    return {
+        (str(item.get("from")), str(item.get("id"))) for item in items if isinstance(item, dict)
+    }

@@ -1,0 +1,302 @@
+"""What the hub answered to an envelope: a receipt, a proved refusal, or a reason to try again.
+
+May import `broker.tlog`, `keys`, `schemas` and the node's own rooms; `sync` calls it. Only what is proved
+to stand in the log ends the trying: anything else may be a fault of the hub, or of the line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select, update
+
+from broker.db import reading, writing
+from broker.node import tables
+from broker.node.addressing import update_envelope
+from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.clock import to_seconds
+from broker.node.deliveries import DeliveryKey, Step, advance, state_of
+from broker.node.home import Home
+from broker.node.pacing import pause_seconds
+from broker.node.places import note_places
+from broker.node.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
+from broker.tlog.receipt import LogVerifier, VerifiedReceipt, verify_receipt
+from schemas.entries import EnvelopeAccepted, EnvelopeRefused
+from schemas.errors import Finality, ParseError, Problem
+from schemas.limits import STATEMENT_BYTES_MAX
+from schemas.loader import dump_json, load_json, parse
+from schemas.problems import PROBLEM_BYTES_MAX, from_document
+from schemas.receipts import Receipt
+from schemas.statements import Statement
+
+RETRY_BASE_SECONDS: Final = 2
+"""Longest pause before the second try; it doubles with each."""
+
+RETRY_CAP_SECONDS: Final = 60
+"""Longest pause between two tries of one envelope."""
+
+_RESEAL: Final = frozenset({"stale-directory", "stale-key", "created-skew"})
+"""Refusals after which another header may pass."""
+
+_LIST_BYTES_MAX: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A receipt of an own envelope, verified up to the log that it names."""
+
+    envelope_id: str
+    receipt: Receipt
+    verified: VerifiedReceipt
+
+
+def prove(home: Home, envelope_id: str, receipt: Receipt, log: LogVerifier) -> Proved:
+    """Verify the receipt of an own envelope, accepted or refused.
+
+    1. The entry is in the log (`verify_receipt`); the caller proves that the log is the one it follows.
+    2. It is of a header that was sent for this envelope: the newest, or an earlier one.
+    3. An acceptance tells the place of each recipient.
+
+    Args:
+        home: the node's home.
+        envelope_id: which was submitted.
+        receipt: as the hub gave it.
+        log: the exchange log's keys.
+
+    Raises:
+        Problem: `entry-invalid`, `inclusion` or `place`: the hub's fault.
+    """
+    verified = verify_receipt(receipt, log)
+    entry = verified.entry
+    if not isinstance(entry, EnvelopeAccepted | EnvelopeRefused):
+        raise Problem("entry-invalid", "the entry is not of an envelope")
+    column = tables.sent_header.c
+    query = select(column.statement).where(
+        column.envelope_id == envelope_id, column.pae == entry.pae
+    )
+    with reading(home.engine) as connection:
+        stored = connection.execute(query).scalar_one_or_none()
+    if stored is None:
+        raise Problem("entry-invalid", "the entry is not of a header that was sent")
+    statement = parse(Statement, stored, 2 * STATEMENT_BYTES_MAX)
+    if entry.header != statement.payload:
+        raise Problem("entry-invalid", "the entry carries another header")
+    if isinstance(entry, EnvelopeAccepted):
+        logged = [recipient.desk for recipient in entry.recipients]
+        if [place.desk for place in receipt.places] != logged:
+            raise Problem("place", "not exactly the places of the recipients were told")
+    return Proved(envelope_id, receipt, verified)
+
+
+def receipt_within(problem: Problem) -> Receipt | None:
+    """The receipt that a final refusal carries as its proof, or that of the earlier submission.
+
+    Returns:
+        None where the hub's answer proves nothing.
+    """
+    shown = problem.extensions.get("receipt")
+    earlier = problem.extensions.get("earlier")
+    if shown is None and problem.word == "id-taken" and isinstance(earlier, list) and earlier:
+        shown = earlier[0]
+        if isinstance(shown, dict) and "type" in shown:
+            shown = _refusal_receipt(shown)
+    if shown is None:
+        return None
+    try:
+        return parse(Receipt, dump_json(shown), PROBLEM_BYTES_MAX)
+    except ParseError:
+        return None
+
+
+def _refusal_receipt(document: dict[str, Any]) -> object:
+    try:
+        return from_document(dump_json(document)).extensions.get("receipt")
+    except ParseError:
+        return None
+
+
+def settle(home: Home, proved: Proved, refusal: Problem | None, now: datetime) -> OutboxState:
+    """Note a proved answer: the envelope was accepted for all its recipients, or refused for good.
+
+    One transaction: a crash before its commit leaves the sealed bytes, which are submitted again and
+    answered with the same receipt.
+
+    Args:
+        home: the node's home.
+        proved: the verified receipt, its log proved to be the one that is followed.
+        refusal: what the hub said with a refusal: the policies stand there.
+        now: UTC, whole seconds.
+
+    Raises:
+        Problem: `place`: the hub gave one place twice.
+    """
+    with writing(home.engine) as connection:
+        row = _row(connection, proved.envelope_id)
+        if OutboxState(row.state) not in {OutboxState.SEALED, OutboxState.EXPIRED}:
+            return OutboxState(row.state)
+        entry = proved.verified.entry
+        if isinstance(entry, EnvelopeAccepted):
+            return _accept(connection, row, proved, entry, now)
+        if isinstance(entry, EnvelopeRefused):
+            return _refuse(connection, row, proved, entry, refusal, now)
+    raise Problem("entry-invalid", "the entry is not of an envelope")
+
+
+def _accept(
+    connection: Connection, row: Row[Any], proved: Proved, entry: EnvelopeAccepted, now: datetime
+) -> OutboxState:
+    verified = proved.verified
+    state = move_outbox(OutboxState(row.state), OutboxState.ACCEPTED)
+    note_places(
+        connection,
+        row.desk,
+        row.desk,
+        verified.checkpoint.origin,
+        verified.index,
+        proved.receipt.places,
+    )
+    update_envelope(
+        connection,
+        row.envelope_id,
+        state=state,
+        receipt=dump_json(proved.receipt),
+        entry_index=verified.index,
+        leaf=verified.leaf.hex(),
+        next_try=to_seconds(now),
+        tries=0,
+    )
+    for recipient in entry.recipients:
+        key = DeliveryKey(row.desk, row.bulletin_id, recipient.desk)
+        step = Step(
+            DeliveryState.ACCEPTED,
+            entry.at,
+            policies=recipient.policies,
+            envelope_id=row.envelope_id,
+        )
+        _advance_if_allowed(connection, key, step)
+    return state
+
+
+def _refuse(
+    connection: Connection,
+    row: Row[Any],
+    proved: Proved,
+    entry: EnvelopeRefused,
+    refusal: Problem | None,
+    now: datetime,
+) -> OutboxState:
+    if row.state == OutboxState.EXPIRED:
+        # It came too late, and its deliveries say so already.
+        return OutboxState.EXPIRED
+    state = move_outbox(OutboxState(row.state), OutboxState.REFUSED)
+    update_envelope(
+        connection,
+        row.envelope_id,
+        state=state,
+        receipt=dump_json(proved.receipt),
+        entry_index=proved.verified.index,
+        leaf=proved.verified.leaf.hex(),
+        next_try=None,
+        problem=entry.problem,
+    )
+    named, policies = _blamed(refusal)
+    for desk in load_json(row.desks, _LIST_BYTES_MAX):
+        step = Step(
+            DeliveryState.REFUSED,
+            entry.at,
+            entry.problem,
+            policies if named in {None, desk} else (),
+            row.envelope_id,
+        )
+        _advance_if_allowed(connection, DeliveryKey(row.desk, row.bulletin_id, desk), step)
+    raise_alarm(
+        connection,
+        AlarmKind.REFUSED,
+        f"{row.desk} {row.bulletin_id}",
+        " ".join(["the hub refused this bulletin:", entry.problem, *policies]),
+        now,
+    )
+    return state
+
+
+def _blamed(refusal: Problem | None) -> tuple[str | None, tuple[str, ...]]:
+    """The recipient and the policies that a refusal names."""
+    if refusal is None:
+        return None, ()
+    desk, policies = refusal.extensions.get("desk"), refusal.extensions.get("policies")
+    named = desk if isinstance(desk, str) else None
+    listed = policies if isinstance(policies, list) else []
+    return named, tuple(str(policy) for policy in listed)
+
+
+def _advance_if_allowed(connection: Connection, key: DeliveryKey, step: Step) -> None:
+    if step.state in DELIVERY_TRANSITIONS[state_of(connection, key)]:
+        advance(connection, key, step)
+
+
+def note_problem(home: Home, envelope_id: str, problem: Problem, now: datetime) -> None:
+    """Note an answer that ends nothing: seal again, or wait and send the same bytes again.
+
+    Args:
+        home: the node's home.
+        envelope_id: which was submitted.
+        problem: what the hub said.
+        now: UTC, whole seconds.
+    """
+    with writing(home.engine) as connection:
+        row = _row(connection, envelope_id)
+        if row.state != OutboxState.SEALED:
+            return
+        values = _pause(row, now)
+        if problem.word in _RESEAL:
+            values |= {"must_seal": 1, **_stale(connection, row, problem)}
+            if row.tries == 0:
+                values["next_try"] = to_seconds(now)
+        update_envelope(connection, envelope_id, **values)
+        if problem.type.finality is not Finality.RETRYABLE:
+            raise_alarm(
+                connection,
+                AlarmKind.REFUSES_US,
+                f"{row.desk} {problem.word}",
+                f"envelope {envelope_id}, without proof that this is final: {problem.detail}",
+                now,
+            )
+
+
+def _stale(connection: Connection, row: Row[Any], problem: Problem) -> dict[str, object]:
+    """A desk that made an envelope stale twice gets one of its own, so that it delays nobody else."""
+    desk = problem.extensions.get("desk")
+    if not isinstance(desk, str):
+        return {}
+    named = list(load_json(row.stale_desks, _LIST_BYTES_MAX))
+    if desk in named:
+        delivery = tables.delivery
+        connection.execute(
+            update(delivery)
+            .where(delivery.c.envelope_id == row.envelope_id, delivery.c.recipient == desk)
+            .values(alone=1)
+        )
+    return {"stale_desks": dump_json([*named, desk])}
+
+
+def note_unreachable(home: Home, envelope_id: str, now: datetime) -> None:
+    """Note that the hub did not answer; the same bytes go out again later."""
+    with writing(home.engine) as connection:
+        row = _row(connection, envelope_id)
+        update_envelope(connection, envelope_id, **_pause(row, now))
+
+
+def _pause(row: Row[Any], now: datetime) -> dict[str, object]:
+    return {"next_try": to_seconds(now + pause(row.tries)), "tries": row.tries + 1}
+
+
+def pause(tries: int) -> timedelta:
+    """How long to wait after so many tries of one envelope."""
+    return timedelta(seconds=pause_seconds(tries, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS))
+
+
+def _row(connection: Connection, envelope_id: str) -> Row[Any]:
+    table = tables.outgoing_envelope
+    return connection.execute(select(table).where(table.c.envelope_id == envelope_id)).one()

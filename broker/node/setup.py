@@ -1,0 +1,145 @@
+"""Making a node: its desks' keys, its encrypted database, its member's request; and joining.
+
+May import `keys`, `broker.db`, `broker.settings` and the node's own rooms; the command line calls it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from broker.db import migrate, open_sqlcipher
+from broker.node import migrations
+from broker.node.home import (
+    DATABASE_FILE,
+    DATABASE_KEY_NAME,
+    INVITATION_FILE,
+    KEYSTORE_DIRECTORY,
+    MEMBER_KEY_NAME,
+    REQUEST_FILE,
+    node_key_name,
+    request_key_name,
+)
+from broker.serving import make_certificate
+from broker.settings import CONFIG_FILE, NodeSettings, load_node, save_node
+from keys.ceremony import TrustSigner, member_request
+from keys.history import DirectoryHistory
+from keys.keystore import DEFAULT_COST, KdfCost, Keystore
+from keys.signing import RequestSigningKey, SigningIdentity
+from schemas.bulletin.common import BULLETIN_VERSION
+from schemas.directory import Desk, Invitation, MemberFile, Names, Profile
+from schemas.errors import ConfigurationError, ParseError, VerificationError
+from schemas.limits import TRUST_FILE_BYTES_MAX
+from schemas.loader import parse
+
+DATABASE_KEY_BYTES: Final = 32
+
+MEMBER_FILE_LIFE: Final = timedelta(days=365)
+"""From then on none of the file's keys counts, so that the member signs a new version each year."""
+
+
+def init_node(
+    data: Path,
+    settings: NodeSettings,
+    passphrase: bytes,
+    now: datetime,
+    *,
+    names: tuple[str, ...] = (),
+    cost: KdfCost = DEFAULT_COST,
+) -> Path:
+    """Make a node in an empty directory.
+
+    Args:
+        data: the directory; made if it is not there.
+        settings: the exchange, the member, its desks, where agencies reach the node.
+        passphrase: of the new keystore, at least 12 bytes.
+        now: UTC, whole seconds.
+        names: further DNS names and addresses of the TLS certificate, beside where it listens.
+        cost: what one guess of the passphrase costs; lower than the default in tests only.
+
+    Returns:
+        The member's request, which the governors get in person.
+
+    Raises:
+        ConfigurationError: the directory holds something already, or the passphrase is short.
+    """
+    if (data / CONFIG_FILE).exists():
+        raise ConfigurationError(f"{data} is in use already: choose another data directory")
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keystore = Keystore.create(data / KEYSTORE_DIRECTORY, passphrase, cost)
+    desks = {unit: _make_desk(keystore, f"{settings.member}/{unit}") for unit in settings.desks}
+    keystore.put(DATABASE_KEY_NAME, secrets.token_bytes(DATABASE_KEY_BYTES))
+    member_key = TrustSigner.generate()
+    keystore.put(MEMBER_KEY_NAME, member_key.seed())
+    engine = open_sqlcipher(data / DATABASE_FILE, keystore.get(DATABASE_KEY_NAME))
+    migrate(engine, migrations)
+    engine.dispose()
+    file = MemberFile(
+        v=1,
+        exchange=settings.exchange,
+        member=settings.member,
+        desks=desks,
+        classification_names={},
+        revoked=(),
+    )
+    make_certificate(data, tuple(dict.fromkeys((settings.listen.host, "localhost", *names))), now)
+    request = data / REQUEST_FILE
+    _write(request, member_request(settings.exchange, file, member_key, now + MEMBER_FILE_LIFE))
+    # Last, since who finds settings finds the whole node.
+    save_node(data, settings)
+    return request
+
+
+def _make_desk(keystore: Keystore, desk: str) -> Desk:
+    node, request = SigningIdentity.generate(), RequestSigningKey.generate()
+    keystore.put(node_key_name(desk), node.seeds())
+    keystore.put(request_key_name(desk), request.seed())
+    return Desk(
+        names=Names(ar=desk, fr=desk, en=desk),
+        request=request.public,
+        node=node.public,
+        release=(),
+        release_threshold=0,
+        bulletin_versions=(BULLETIN_VERSION,),
+        profile=Profile(topics=(), area=()),
+    )
+
+
+def join_node(data: Path, invitation: bytes) -> None:
+    """Take the governors' invitation, which is handed over in person: it holds the root of trust.
+
+    Args:
+        data: the directory that `init_node` made.
+        invitation: the exact bytes.
+
+    Raises:
+        ConfigurationError: it is no invitation, is to another exchange, its root is not signed by its
+            own threshold, or this node holds another one.
+    """
+    settings = load_node(data)
+    try:
+        parsed = parse(Invitation, invitation, TRUST_FILE_BYTES_MAX)
+        DirectoryHistory(parsed.exchange, parsed.root, parsed.logs.directory.origin)
+    except (ParseError, VerificationError) as error:
+        raise ConfigurationError(f"this is no invitation: {error}") from error
+    if parsed.exchange != settings.exchange:
+        raise ConfigurationError(
+            f"the invitation is to {parsed.exchange}, and this node belongs to {settings.exchange}"
+        )
+    path = data / INVITATION_FILE
+    if path.exists() and path.read_bytes() != invitation:
+        raise ConfigurationError(f"{path} is another invitation: a root of trust is never replaced")
+    _write(path, invitation)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    unfinished = path.with_name(path.name + ".new")
+    with unfinished.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

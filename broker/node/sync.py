@@ -1,0 +1,214 @@
+"""The loop: the logs followed, each desk's outbox sent, its inbox fetched, its answers handed in.
+
+May import asyncio and the node's own rooms; `service` runs it while the node serves. A hub that is away
+for weeks loses nothing: every step starts from what is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from broker.db import writing
+from broker.node.alarms import AlarmKind, raise_alarm, raise_fault
+from broker.node.clock import Clock
+from broker.node.fetching import Fetcher
+from broker.node.home import Home
+from broker.node.line import Line
+from broker.node.pacing import Backoff, Pace
+from broker.node.sending import Sender
+from keys.history import Finding
+from schemas.errors import BaridError, Fault, HubUnreachable, Problem
+
+_LOG: Final = logging.getLogger("barid.node")
+
+Step = Callable[[], Awaitable[float]]
+"""One step of a task; gives the seconds until the next."""
+
+
+class Sync:
+    """All work with the hub, one task a desk and kind of work.
+
+    Args:
+        home: the node's home.
+        line: to the hub.
+        clock: the node's own.
+        pace: how often.
+    """
+
+    def __init__(self, home: Home, line: Line, clock: Clock, pace: Pace) -> None:
+        self._home = home
+        self._line = line
+        self._clock = clock
+        self._pace = pace
+        self._senders = {desk: Sender(home, line, desk, clock) for desk in home.desks}
+        self._fetchers = {desk: Fetcher(home, line, desk, clock) for desk in home.desks}
+        self._outbox = {desk: asyncio.Event() for desk in home.desks}
+        self._answers = {desk: asyncio.Event() for desk in home.desks}
+        self._idle = {desk: Backoff(pace) for desk in home.desks}
+        self._keys = {desk: Backoff(pace) for desk in home.desks}
+        self._keys_after: dict[str, float] = {}
+
+    def queued(self, desk: str) -> None:
+        """Something waits in a desk's outbox; called from the event loop."""
+        self._outbox[desk].set()
+
+    def owes_answers(self, desk: str) -> None:
+        """A desk owes answers; called from the event loop."""
+        self._answers[desk].set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._forever("logs", self._follow, asyncio.Event()))
+            for desk in self._home.desks:
+                outbox, answers = self._outbox[desk], self._answers[desk]
+                tasks.create_task(self._forever(f"{desk} outbox", self._send(desk), outbox))
+                tasks.create_task(self._forever(f"{desk} answers", self._answer(desk), answers))
+                tasks.create_task(
+                    self._forever(f"{desk} inbox", self._fetch(desk), asyncio.Event())
+                )
+
+    async def _forever(self, name: str, step: Step, wake: asyncio.Event) -> None:
+        backoff = Backoff(self._pace)
+        while True:
+            wake.clear()
+            try:
+                seconds = await step()
+                backoff.succeeded()
+            except Exception as error:  # noqa: BLE001 - a task that ended would lose the desk's mail
+                await self._note_failure(name, error)
+                # Until the pause is over nothing wakes it: who sends much must not hammer the hub.
+                await asyncio.sleep(backoff.failed())
+                continue
+            await _wait(wake, seconds)
+
+    async def _note_failure(self, name: str, error: Exception) -> None:
+        if isinstance(error, HubUnreachable):
+            self._line.reach.failed(str(error))
+        elif isinstance(error, Problem):
+            self._line.time.learn(error)
+            self._line.reach.failed(f"the hub answered: {error}")
+        else:
+            # The type alone: a message may quote what was being handled.
+            _LOG.error("%s failed: %s", name, type(error).__name__)
+        try:
+            await asyncio.to_thread(self._raise_alarm, name, error)
+        except SQLAlchemyError:
+            _LOG.error("the database takes no alarm")
+
+    def _raise_alarm(self, name: str, error: Exception) -> None:
+        now = self._clock()
+        with writing(self._home.engine) as connection:
+            if isinstance(error, HubUnreachable):
+                raise_alarm(connection, AlarmKind.UNREACHABLE, "hub", str(error), now)
+            elif isinstance(error, Problem) and error.type.fault is Fault.HUB:
+                raise_fault(connection, name, error, now)
+            elif isinstance(error, Problem):
+                raise_alarm(connection, AlarmKind.REFUSES_US, name, str(error), now)
+            else:
+                text = str(error) if isinstance(error, BaridError) else type(error).__name__
+                raise_alarm(connection, AlarmKind.INTERNAL, name, text, now)
+
+    async def _follow(self) -> float:
+        """Follow both logs, keep the desks' sealing keys, look at what concerns the desks."""
+        size, exchange = self._line.state.size, self._line.follower.exchange_checkpoint.size
+        await self._note_findings(await self._line.refresh())
+        self._line.reach.answered(self._clock())
+        announced = [await self._keep_keys(desk) for desk in self._senders]
+        if any(announced):
+            await self._note_findings(await self._line.refresh())
+        for sender in self._senders.values():
+            await sender.watch()
+        moved = self._line.state.size != size
+        if moved or self._line.follower.exchange_checkpoint.size != exchange:
+            # A key for which a bulletin waited, or an answer to one that was sent.
+            for event in self._outbox.values():
+                event.set()
+        return self._pace.refresh_seconds
+
+    async def _keep_keys(self, desk: str) -> bool:
+        """Keep one desk's sealing keys; what the hub says against one keeps no other desk waiting."""
+        now = asyncio.get_running_loop().time()
+        if now < self._keys_after.get(desk, 0.0):
+            return False
+        try:
+            announced = await self._senders[desk].keep_keys()
+        except Problem as problem:
+            self._keys_after[desk] = now + self._keys[desk].failed()
+            await self._note_failure(f"{desk} sealing key", problem)
+            return False
+        self._keys[desk].succeeded()
+        return announced
+
+    async def _note_findings(self, findings: tuple[Finding, ...]) -> None:
+        if findings:
+            await asyncio.to_thread(self._raise_findings, findings)
+
+    def _raise_findings(self, findings: tuple[Finding, ...]) -> None:
+        with writing(self._home.engine) as connection:
+            for finding in findings:
+                raise_alarm(
+                    connection,
+                    AlarmKind.FINDING,
+                    f"directory log {finding.index}",
+                    f"{finding.rule}: {finding.detail}",
+                    self._clock(),
+                )
+
+    def _send(self, desk: str) -> Step:
+        sender = self._senders[desk]
+
+        async def step() -> float:
+            submitted = await sender.send()
+            asked = await sender.ask()
+            if submitted or asked:
+                return 0.0
+            return await asyncio.to_thread(sender.idle_seconds, self._pace.idle_seconds)
+
+        return step
+
+    def _answer(self, desk: str) -> Step:
+        sender = self._senders[desk]
+
+        async def step() -> float:
+            await sender.answer()
+            return self._pace.idle_seconds
+
+        return step
+
+    def _fetch(self, desk: str) -> Step:
+        fetcher, sender = self._fetchers[desk], self._senders[desk]
+
+        async def step() -> float:
+            began = self._clock()
+            stored = await fetcher.fetch(
+                self._pace.long_poll_seconds, lambda: self.owes_answers(desk)
+            )
+            self._line.reach.answered(self._clock())
+            if stored:
+                # Answered before asking again, else the hub would serve the same once more.
+                await sender.answer()
+                self._idle[desk].succeeded()
+                return 0.0
+            held = (self._clock() - began).total_seconds() >= self._pace.long_poll_seconds - 1
+            if held:
+                return 0.0
+            # The hub serves at once what is known or faulty: asking at once would go on for ever.
+            return self._idle[desk].failed()
+
+        return step
+
+
+async def _wait(wake: asyncio.Event, seconds: float) -> None:
+    """Sleep until woken, for so many seconds at the most."""
+    if seconds <= 0:
+        return
+    try:
+        await asyncio.wait_for(wake.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,264 @@
+"""The node's tables: what leaves, what arrived, what was answered, what is known of the hub.
+
+May import SQLAlchemy; the modules of this room read and write them, each in short transactions.
+Times are seconds since 1970; ids, hashes and JSON documents are as they travel.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# What leaves.
+
+outgoing_bulletin = Table(
+    "outgoing_bulletin",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),  # in the order of arrival
+    Column("desk", Text, nullable=False),
+    Column("bulletin_id", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # the exact JSON that was handed in
+    Column("content_salt", LargeBinary, nullable=False),  # drawn once
+    Column("content", Text, nullable=False),
+    Column("asked", LargeBinary, nullable=False),  # desks and groups as the agency named them, JSON
+    Column("precedence", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("release", LargeBinary),  # statement, JSON
+    Column("release_salts", LargeBinary, nullable=False),  # desk → base64, JSON
+    Column("queued", BigInteger, nullable=False),
+    UniqueConstraint("desk", "bulletin_id"),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("desk", Text, primary_key=True),
+    Column("bulletin_id", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("envelope_id", Text),  # the newest that carries it
+    Column("sealed_again", Integer, nullable=False),  # after cannot_open, by itself: 0 or 1
+    Column("alone", Integer, nullable=False),  # 1: it made an envelope stale twice
+    ForeignKeyConstraint(
+        ["desk", "bulletin_id"], ["outgoing_bulletin.desk", "outgoing_bulletin.bulletin_id"]
+    ),
+    Index("delivery_state", "state"),
+)
+
+delivery_change = Table(
+    "delivery_change",
+    metadata,
+    Column("change_id", Integer, primary_key=True, autoincrement=True),
+    Column("desk", Text, nullable=False),
+    Column("bulletin_id", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("reason", Text),
+    Column("policies", LargeBinary),  # ids, JSON, where the access rules decided
+    Column("envelope_id", Text),
+    Column("proof", LargeBinary),  # JSON of an AcknowledgementProof
+    Index("delivery_change_of", "desk", "bulletin_id", "recipient"),
+)
+
+outgoing_envelope = Table(
+    "outgoing_envelope",
+    metadata,
+    Column("envelope_id", Text, primary_key=True),
+    Column("desk", Text, nullable=False),
+    Column("bulletin_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("desks", LargeBinary, nullable=False),  # recipients, sorted, JSON
+    Column("content_key", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary),  # the exact JSON to submit, until it is answered or too old
+    Column("rank", Integer, nullable=False),  # of the precedence; 0 is flash
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("next_try", BigInteger),  # submit, or ask for the status, not before; NULL: no need
+    Column("tries", Integer, nullable=False),  # since something last moved
+    Column("must_seal", Integer, nullable=False),  # 1: the hub called the header stale
+    Column("stale_desks", LargeBinary, nullable=False),  # named by such refusals, JSON
+    Column("entry_index", BigInteger),
+    Column("leaf", Text),
+    Column("receipt", LargeBinary),
+    Column("problem", Text),
+    ForeignKeyConstraint(
+        ["desk", "bulletin_id"], ["outgoing_bulletin.desk", "outgoing_bulletin.bulletin_id"]
+    ),
+    Index("outgoing_envelope_due", "desk", "state", "next_try"),
+)
+
+sent_header = Table(
+    "sent_header",
+    metadata,
+    Column("pae", Text, primary_key=True),
+    Column("envelope_id", Text, nullable=False, index=True),
+    Column("statement", LargeBinary, nullable=False),
+    Column("sealed_at", BigInteger, nullable=False),
+)
+"""Every header that may have been sent: a receipt may name an earlier one."""
+
+# What arrived.
+
+incoming_bulletin = Table(
+    "incoming_bulletin",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),  # in the order of arrival
+    Column("desk", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("bulletin_id", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("envelope_id", Text, nullable=False),  # that it first came in
+    Column("rank", Integer, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("read", BigInteger),
+    Column("quarantined", Integer, nullable=False),  # 1: another content has the same id
+    Column("retain_until", BigInteger),
+    Column("review_by", BigInteger),
+    UniqueConstraint("desk", "sender", "bulletin_id", "content"),
+    Index("incoming_bulletin_list", "desk", "quarantined", "rank", "number"),
+)
+
+incoming_envelope = Table(
+    "incoming_envelope",
+    metadata,
+    Column("desk", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("envelope_id", Text, primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("entry_index", BigInteger, nullable=False),
+    Column("leaf", Text, nullable=False),
+    Column("bulletin_id", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("statement", LargeBinary, nullable=False),
+    Column("slot", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("receipt", LargeBinary, nullable=False),
+    Column("content_key", LargeBinary),  # NULL where the slot did not open
+    Column("reason", Text),  # NULL: delivered; else the problem of the rejection
+    Column("received", BigInteger, nullable=False),
+    Index("incoming_envelope_bulletin", "desk", "sender", "bulletin_id"),
+)
+"""Every envelope that was logged for a desk, as evidence, opened or not."""
+
+place = Table(
+    "place",
+    metadata,
+    Column("holder", Text, primary_key=True),  # the own desk that was told
+    Column("sender", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("origin", Text, primary_key=True),
+    Column("n", BigInteger, primary_key=True),
+    Column("entry_index", BigInteger, nullable=False),
+)
+
+# What was answered.
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("answer_id", Integer, primary_key=True, autoincrement=True),
+    Column("desk", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("envelope_id", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("entry_index", BigInteger, nullable=False),
+    Column("leaf", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("reason", Text),
+    Column("made", BigInteger, nullable=False),
+    Column("acknowledgement", Text, index=True),  # the statement that carries it; NULL: none yet
+    Index("answer_waiting", "desk", "acknowledgement"),
+    Index("answer_of", "desk", "sender", "envelope_id"),
+)
+
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    Column("pae", Text, primary_key=True),
+    Column("desk", Text, nullable=False),
+    Column("state", Text, nullable=False),  # signed, logged or refused
+    Column("statement", LargeBinary, nullable=False),
+    Column("receipt", LargeBinary),
+    Column("made", BigInteger, nullable=False),
+    Index("acknowledgement_state", "desk", "state"),
+)
+
+# Keys, and what is known of the hub.
+
+sealing_key = Table(
+    "sealing_key",
+    metadata,
+    Column("keyid", Text, primary_key=True),
+    Column("desk", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),  # made, logged, passed_over or destroyed
+    Column("statement", LargeBinary, nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Column("logged", BigInteger),
+    Index("sealing_key_desk", "desk", "epoch"),
+)
+
+follow_opening = Table(
+    "follow_opening",
+    metadata,
+    Column("entry_index", BigInteger, primary_key=True),
+    Column("opening", LargeBinary, nullable=False),
+)
+
+follow_checkpoint = Table(
+    "follow_checkpoint",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("checkpoint", Text, nullable=False),
+)
+
+follow_trust_file = Table(
+    "follow_trust_file",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+watched = Table(
+    "watched",
+    metadata,
+    Column("desk", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),  # entries of the exchange log looked at so far
+)
+
+# People and programs.
+
+alarm = Table(
+    "alarm",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("desk", Text, nullable=False),
+    Column("actions", Text, nullable=False),  # sorted words, separated by a space
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", BigInteger),
+)

@@ -1,0 +1,112 @@
+"""Watching the exchange log: what it shows of the own desks, answered or said by somebody else.
+
+May import `schemas`, `keys.dsse` and the node's own rooms; `sync` feeds it the openings that concern a
+desk. What it finds wakes other work or raises an alarm; nothing is believed because of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
+
+from broker.db import reading, writing
+from broker.node import tables
+from broker.node.acknowledge import is_own
+from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.answers import ask_again
+from broker.node.home import Home
+from keys.envelope import parse_header
+from schemas.acknowledgements import Acknowledgement
+from schemas.entries import AcknowledgementEntry, EnvelopeAccepted, parse_exchange_entry
+from schemas.errors import ParseError
+from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX
+from schemas.loader import parse
+from schemas.receipts import Opening
+
+
+def watched_size(home: Home, desk: str) -> int | None:
+    """How many entries of the exchange log were looked at for a desk; None before the first time."""
+    column = tables.watched.c
+    with reading(home.engine) as connection:
+        found = connection.execute(select(column.size).where(column.desk == desk))
+        return found.scalar_one_or_none()
+
+
+def note_openings(
+    home: Home, desk: str, openings: Sequence[Opening], size: int, now: datetime
+) -> None:
+    """Look at what the log shows of a desk, in one transaction.
+
+    1. Answers to own envelopes: their status is asked at once.
+    2. An acknowledgement or an envelope of this desk that this node did not sign: an alarm. A node
+       that was restored raises it for what it sent since its backup.
+
+    Args:
+        home: the node's home.
+        desk: an own desk.
+        openings: that concern it, up to `size`.
+        size: of the exchange log, up to which they reach.
+        now: UTC, whole seconds.
+    """
+    with writing(home.engine) as connection:
+        answered: set[str] = set()
+        for opening in openings:
+            answered |= _look_at(connection, desk, opening, now)
+        ask_again(connection, desk, answered, now)
+        new = insert(tables.watched).values(desk=desk, size=size)
+        connection.execute(new.on_conflict_do_update(index_elements=["desk"], set_={"size": size}))
+
+
+def _look_at(connection: Connection, desk: str, opening: Opening, now: datetime) -> set[str]:
+    """The ids of own envelopes that an entry answers."""
+    try:
+        entry = parse_exchange_entry(opening.entry)
+        if isinstance(entry, AcknowledgementEntry):
+            payload = parse(Acknowledgement, entry.statement, ACKNOWLEDGEMENT_BYTES_MAX)
+            _check_answered_here(connection, desk, entry, payload, now)
+            return {item.id for item in payload.items if item.from_ == desk}
+        if isinstance(entry, EnvelopeAccepted) and opening.statement is not None:
+            header = parse_header(opening.statement)
+            if header.from_ == desk:
+                _check_sent_here(connection, desk, entry, now)
+    except ParseError:
+        text = f"entry {opening.index} of the exchange log is not well-formed"
+        raise_alarm(connection, AlarmKind.HUB_FAULT, f"entry {opening.index}", text, now)
+    return set()
+
+
+def _check_answered_here(
+    connection: Connection,
+    desk: str,
+    entry: AcknowledgementEntry,
+    payload: Acknowledgement,
+    now: datetime,
+) -> None:
+    if payload.desk == desk and not is_own(connection, entry.pae):
+        raise_alarm(
+            connection,
+            AlarmKind.FOREIGN_ACKNOWLEDGEMENT,
+            desk,
+            f"acknowledgement {entry.pae} of {desk} was logged, and this node did not sign it:"
+            " change the desk's keys, unless this node was restored from a backup",
+            now,
+        )
+
+
+def _check_sent_here(
+    connection: Connection, desk: str, entry: EnvelopeAccepted, now: datetime
+) -> None:
+    column = tables.sent_header.c
+    known = connection.execute(select(column.pae).where(column.pae == entry.pae)).first()
+    if known is None:
+        raise_alarm(
+            connection,
+            AlarmKind.FOREIGN_ENVELOPE,
+            desk,
+            f"envelope {entry.pae} of {desk} was logged, and this node did not sign it:"
+            " change the desk's keys, unless this node was restored from a backup",
+            now,
+        )

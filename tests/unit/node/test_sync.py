@@ -1,0 +1,258 @@
+"""The loop: it goes on after every failure, waits longer each time, and lets one desk hold up no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from broker.db import reading
+from broker.node import tables
+from broker.node.home import Home
+from broker.node.inbox import list_received
+from broker.node.line import HubClock
+from broker.node.pacing import Backoff, Pace, pause_seconds
+from broker.node.queueing import Order, queue
+from broker.node.sync import Sync
+from keys.history import Finding
+from schemas.errors import HubUnreachable, Problem
+from schemas.scalars import format_time
+from tests.unit.node.world import NodeWorld, PaperClient, at, document
+
+PACE = Pace(
+    refresh_seconds=0.01,
+    idle_seconds=0.05,
+    long_poll_seconds=0,
+    base_seconds=0.01,
+    cap_seconds=0.05,
+)
+
+
+class Running:
+    """The loop of one node, run until something is so."""
+
+    def __init__(self, world: NodeWorld, home: Home) -> None:
+        self.world = world
+        self.home = home
+        self.line, self.client = world.line(home)
+        self.sync = Sync(home, self.line, lambda: world.now, PACE)
+
+    def until(
+        self, holds: Callable[[], bool], *, before: Callable[[], None] = lambda: None
+    ) -> None:
+        """Run until `holds`, five seconds at the most."""
+
+        async def run() -> None:
+            working = asyncio.create_task(self.sync.run())
+            await asyncio.sleep(0.02)
+            before()
+            try:
+                async with asyncio.timeout(5):
+                    while not holds():
+                        await asyncio.sleep(0.01)
+            finally:
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+
+        asyncio.run(run())
+
+    def alarms(self) -> set[str]:
+        """The kinds of all alarms."""
+        with reading(self.home.engine) as connection:
+            return set(connection.execute(select(tables.alarm.c.kind)).scalars())
+
+    def received(self) -> list[str]:
+        """The ids of what tn/main received."""
+        with reading(self.home.engine) as connection:
+            found = list_received(connection, "tn/main", unread=False, after=None, limit=9)
+        return [summary.bulletin_id for summary in found]
+
+    def delivery(self) -> list[str]:
+        """The states of all deliveries."""
+        with reading(self.home.engine) as connection:
+            return list(connection.execute(select(tables.delivery.c.state)).scalars())
+
+
+@pytest.fixture
+def running(world: NodeWorld, tn: Home) -> Running:
+    """The loop of tn's node."""
+    return Running(world, tn)
+
+
+def test_a_bulletin_goes_out_and_one_comes_in(running: Running) -> None:
+    """Sent, fetched, acknowledged, without anybody calling for it but the queue."""
+    outgoing = running.world.outgoing("ly/main")
+
+    def work() -> None:
+        order = Order("tn/main", document("tn/main"), ("ly/main",))
+        queue(running.home, order, running.world.newest, running.world.now)
+        running.sync.queued("tn/main")
+        running.world.accept(running.world.envelope("ly/main", "tn/main", outgoing=outgoing))
+
+    running.until(
+        lambda: (
+            running.delivery() == ["accepted"]
+            and running.received() == [outgoing.bulletin_id]
+            and len(running.world.answered) == 1
+        ),
+        before=work,
+    )
+    assert running.alarms() == set()
+    assert running.line.reach.since == running.world.now
+
+
+def test_sealing_keys_are_announced_by_themselves(world: NodeWorld, tmp_path: object) -> None:
+    """A new node has its first key logged before anything else is asked of it."""
+    home = world.home(tmp_path, "ne", "main")  # type: ignore[arg-type]
+    running = Running(world, home)
+    running.until(lambda: world.newest.sealing_key("ne/main", world.now) is not None)
+    assert len(running.client.announced) == 1
+    home.close()
+
+
+def test_a_hub_that_comes_back_finds_everything_waiting(running: Running) -> None:
+    """While it is away the node says so; then the queue empties by itself."""
+    order = Order("tn/main", document("tn/main"), ("ly/main",))
+    queue(running.home, order, running.world.newest, running.world.now)
+    running.client.away = True
+    running.until(lambda: "hub-unreachable" in running.alarms())
+    assert running.line.reach.since is None
+    running.client.away = False
+    running.world.later(minutes=5)
+    running.until(lambda: running.delivery() == ["accepted"])
+
+
+def test_a_bug_in_one_task_stops_no_other(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged by its type alone, and the others go on."""
+
+    async def broken(*_arguments: object, **_more: object) -> object:
+        raise RuntimeError("a secret route")
+
+    monkeypatch.setattr(PaperClient, "inbox", broken)
+    order = Order("tn/main", document("tn/main"), ("ly/main",))
+    queue(running.home, order, running.world.newest, running.world.now)
+    running.until(lambda: running.delivery() == ["accepted"] and "internal" in running.alarms())
+    assert "RuntimeError" in caplog.text
+    assert "a secret route" not in caplog.text
+    with reading(running.home.engine) as connection:
+        texts = connection.execute(select(tables.alarm.c.text)).scalars()
+        assert set(texts) == {"RuntimeError"}
+
+
+def test_a_sealing_key_that_is_refused_holds_up_nothing(
+    world: NodeWorld, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The logs are followed and the outbox sends, whatever the hub says against one key."""
+
+    async def refuse(*_arguments: object) -> None:
+        raise Problem("sealing-key-rate")
+
+    monkeypatch.setattr(PaperClient, "publish_sealing_key", refuse)
+    home = world.home(tmp_path, "ne", "main")  # type: ignore[arg-type]
+    running = Running(world, home)
+    order = Order("ne/main", document("ne/main"), ("ly/judicial",))
+    queue(home, order, world.newest, world.now)
+    running.until(
+        lambda: running.delivery() == ["accepted"] and "hub-refuses-requests" in running.alarms()
+    )
+    home.close()
+
+
+def test_findings_in_the_directory_log_are_alarms(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A void entry is shown with its rule."""
+    found = [(Finding(7, "directory-invalid", "a version jumped"),)]
+
+    async def refresh() -> tuple[Finding, ...]:
+        return found.pop() if found else ()
+
+    monkeypatch.setattr(running.line.follower, "refresh", refresh)
+    running.until(lambda: "finding" in running.alarms())
+
+
+def test_an_inbox_of_known_things_is_not_asked_without_pause(running: Running) -> None:
+    """A hub that serves the same again and again meets longer and longer pauses."""
+    outgoing = running.world.outgoing("ly/main")
+    running.world.accept(running.world.envelope("ly/main", "tn/main", outgoing=outgoing))
+    running.client.inbox_items["tn/main"] = [running.world.item(0, "tn/main")]
+    asked: list[float] = []
+    original = running.client.inbox
+
+    async def counting(desk: str, **options: object) -> object:
+        asked.append(asyncio.get_running_loop().time())
+        return await original(desk, **options)
+
+    running.client.inbox = counting  # type: ignore[method-assign, assignment]
+
+    async def run() -> None:
+        working = asyncio.create_task(running.sync.run())
+        await asyncio.sleep(0.4)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    asyncio.run(run())
+    assert 4 < len(asked) < 120
+
+
+# Pacing and the clock.
+
+
+def test_pauses_double_up_to_a_cap_with_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between nothing and twice the last, never beyond the cap."""
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return high
+
+    monkeypatch.setattr("broker.node.pacing._JITTER.uniform", uniform)
+    pauses = [pause_seconds(tries, 1.0, 10.0) for tries in (0, 1, 2, 3, 4, 1000)]
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    assert {low for low, _ in drawn} == {0}
+
+
+def test_a_success_makes_the_next_failure_a_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The count starts anew."""
+    monkeypatch.setattr("broker.node.pacing._JITTER.uniform", lambda _low, high: high)
+    backoff = Backoff(Pace(base_seconds=1.0, cap_seconds=60.0))
+    assert [backoff.failed(), backoff.failed()] == [1.0, 2.0]
+    backoff.succeeded()
+    assert backoff.failed() == 1.0
+
+
+def test_a_wrong_clock_stamps_requests_with_the_hubs_time() -> None:
+    """Only a refusal of the request's times moves it, and nothing but requests is stamped with it."""
+    clock = HubClock(at)
+    start = int(at().timestamp())
+    told = format_time(at() + timedelta(hours=3))
+    clock.learn(Problem("unknown-key", hub_time=told))
+    clock.learn(Problem("signature-expired"))
+    clock.learn(Problem("signature-expired", hub_time="soon"))
+    assert clock.now_unix() == start
+    clock.learn(Problem("signature-expired", hub_time=told))
+    assert clock.now_unix() == start + 3 * 3600
+
+
+def test_the_first_call_that_is_refused_for_its_time_is_learned_from(running: Running) -> None:
+    """Through the loop, whatever call it was."""
+    told = format_time(running.world.now + timedelta(hours=1))
+    running.client.refusals = [Problem("signature-expired", hub_time=told)]
+    start = int(running.world.now.timestamp())
+    running.until(lambda: running.line.time.now_unix() == start + 3600)
+
+
+def test_unreachable_says_why(running: Running) -> None:
+    """The status shows the reason, and that it never answered."""
+
+    async def away(*_arguments: object, **_more: object) -> object:
+        raise HubUnreachable("the hub did not answer: ConnectError")
+
+    running.line.follower.refresh = away  # type: ignore[method-assign, assignment]
+    running.client.away = True
+    running.until(lambda: "ConnectError" in running.line.reach.problem)
