@@ -128,7 +128,11 @@ class HubClient:
             wait_seconds: how long the hub may hold the request while nothing waits.
             since: an index of the exchange log: everything unexpired from there on, acknowledged or not.
         """
-        query: dict[str, str | int] = {"limit": limit, "wait": wait_seconds, "inline_bytes": inline_bytes}
+        query: dict[str, str | int] = {
+            "limit": limit,
+            "wait": wait_seconds,
+            "inline_bytes": inline_bytes,
+        }
         query |= {} if after is None else {"after": after}
         query |= {} if since is None else {"since": since}
         path = f"/v1/desks/{desk}/inbox?{urlencode(query)}"
@@ -160,7 +164,11 @@ class HubClient:
 
     async def checkpoint(self, log: str, generation: int) -> str:
         """The newest signed checkpoint of `directory` or `exchange`, as note text."""
-        return (await self._call("GET", f"/v1/log/{log}/{generation}/checkpoint")).decode()
+        data = await self._call("GET", f"/v1/log/{log}/{generation}/checkpoint")
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise ParseError("a checkpoint is UTF-8") from error
 
     async def tile(self, log: str, generation: int, path: str) -> bytes:
         """A tile or entry bundle by its path (`tile/0/000`)."""
@@ -214,18 +222,36 @@ class HubClient:
         headers = sign_request(request, self._key, self._exchange, self._now_unix())
         if body is not None:
             headers["Content-Type"] = "application/json"
+        asked = self._http.stream(
+            method, target, content=body, headers=headers, timeout=timeout_seconds
+        )
         try:
-            answer = await self._http.request(
-                method, target, content=body, headers=headers, timeout=timeout_seconds
-            )
+            async with asked as answer:
+                content = await _read(answer)
         except httpx.HTTPError as error:
             raise HubUnreachable(f"the hub did not answer: {type(error).__name__}") from error
         if answer.is_success:
-            return answer.content
+            return content
         if answer.headers.get("content-type", "").partition(";")[0] != MEDIA_TYPE:
             raise HubUnreachable(f"the hub answered {answer.status_code} without saying why")
         try:
-            problem = from_document(answer.content)
+            problem = from_document(content)
         except ParseError as error:
             raise HubUnreachable(f"the hub answered {answer.status_code} unreadably") from error
         raise problem
+
+
+async def _read(answer: httpx.Response) -> bytes:
+    """Read an answer, and stop at the limit: a hostile hub would send without end.
+
+    Raises:
+        ParseError: it is over the limit.
+    """
+    chunks: list[bytes] = []
+    size_bytes = 0
+    async for chunk in answer.aiter_bytes():
+        size_bytes += len(chunk)
+        if size_bytes > ANSWER_BYTES_MAX:
+            raise ParseError(f"the answer is over the limit of {ANSWER_BYTES_MAX} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -33,7 +33,13 @@ def open_sqlite(path: Path) -> Engine:
     synchronous=FULL is what makes an acknowledged submission survive a power cut: with NORMAL, WAL
     returns from a commit before the disk has it.
     """
-    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=_POOL_SIZE)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=_POOL_SIZE,
+        # An error names the statement; what was being written is nobody's in a log.
+        hide_parameters=True,
+    )
     _prepare(engine)
     return engine
 
@@ -51,6 +57,7 @@ def open_sqlcipher(path: Path, key: bytes) -> Engine:
         f"sqlite+pysqlcipher://:{raw_key}@//{path.resolve()}",
         poolclass=QueuePool,
         pool_size=_POOL_SIZE,
+        hide_parameters=True,
     )
     _prepare(engine, "PRAGMA cipher_log_level = NONE")
     try:

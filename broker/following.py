@@ -25,6 +25,9 @@ from schemas.receipts import Opening
 
 LOGS: Final = ("directory", "exchange")
 
+_PROVED_MAX: Final = 4096
+"""Trees remembered as proved: under 1 MB; what was forgotten is proved anew."""
+
 T = TypeVar("T")
 
 
@@ -103,13 +106,17 @@ class Follower:
         self.history = DirectoryHistory(
             invitation.exchange, invitation.root, invitation.logs.directory.origin
         )
-        # Folded, but not kept yet: a refresh that failed half way goes on from here.
+        # Folded, but neither kept nor reported yet: a refresh that failed half way goes on from here.
         self._folded: list[Opening] = []
+        self._found: list[Finding] = []
         self._tiles: dict[tuple[int, int], bytes] = {}
         self._proved: set[tuple[int, bytes]] = {(0, EMPTY_ROOT)}
         self._heads: dict[str, Checkpoint] = {}
+        # As they were signed: one of two heads that belong to no common log is evidence.
+        self._texts: dict[str, str] = {}
         for log in LOGS:
             text = store.checkpoint(log)
+            self._texts[log] = text or ""
             if text is None:
                 self._heads[log] = Checkpoint(self._verifiers[log].origin, 0, EMPTY_ROOT)
             else:
@@ -162,16 +169,16 @@ class Follower:
         heads = {log: self._open(log, texts[log]) for log in LOGS}
         for log in reversed(LOGS):
             await self._prove_growth(log, heads[log], texts[log])
-        self._heads["exchange"] = heads["exchange"]
+        self._move("exchange", heads["exchange"], texts["exchange"])
         openings = await self._new_openings(heads["directory"].size)
         self._check_openings(openings, heads["directory"])
-        found: list[Finding] = []
         for opening in openings:
-            found += await self._fold_fetching(opening)
-        self._heads["directory"] = heads["directory"]
-        self._store.save(self._folded, texts)
+            await self._fold_fetching(opening)
+        self._move("directory", heads["directory"], texts["directory"])
+        self._store.save(self._folded, dict(self._texts))
         self._folded.clear()
-        return tuple(found)
+        found, self._found = tuple(self._found), []
+        return found
 
     async def prove_exchange_head(self, checkpoint: Checkpoint) -> None:
         """Prove that a tree of the exchange log is one with the newest verified one.
@@ -187,12 +194,18 @@ class Follower:
             text = await self._checkpoint("exchange")
             newest = self._open("exchange", text)
             await self._prove_growth("exchange", newest, text)
-            self._heads["exchange"] = newest
+            self._move("exchange", newest, text)
             self._store.save((), {"exchange": text})
         await self._prove("exchange", checkpoint, newest)
 
+    def _move(self, log: str, head: Checkpoint, text: str) -> None:
+        self._heads[log], self._texts[log] = head, text
+
     async def _checkpoint(self, log: str) -> str:
-        return await self._client.checkpoint(log, self._logs.generation)
+        try:
+            return await self._client.checkpoint(log, self._logs.generation)
+        except ParseError as error:
+            raise Problem("inclusion", f"the {log} log's checkpoint: {error}") from error
 
     def _open(self, log: str, text: str) -> Checkpoint:
         try:
@@ -205,8 +218,8 @@ class Follower:
         try:
             await self._prove(log, old, new)
         except Problem as problem:
-            kept = self._store.checkpoint(log) or ""
-            raise Problem(problem.word, problem.detail, checkpoints=[kept, text]) from problem
+            shown = [self._texts[log], text]
+            raise Problem(problem.word, problem.detail, checkpoints=shown) from problem
 
     async def _prove(self, log: str, old: Checkpoint, new: Checkpoint) -> None:
         if old.size > new.size:
@@ -224,6 +237,8 @@ class Follower:
             detail = f"the {log} log at {new.size} did not grow from what was signed at {old.size}"
             raise Problem("inconsistent-log", detail) from error
         if log == "exchange":
+            if len(self._proved) >= _PROVED_MAX:
+                self._proved = set()
             self._proved |= {(old.size, old.root), (new.size, new.root)}
 
     async def _new_openings(self, size: int) -> list[Opening]:
@@ -231,7 +246,7 @@ class Follower:
         start = self.state.size
         while start < size:
             end = min(start + OPENINGS_PAGE_MAX, size)
-            page = (await self._client.openings("directory", start, end)).openings
+            page = await self._openings(start, end)
             if [opening.index for opening in page] != list(range(start, end)):
                 raise Problem(
                     "inclusion", f"the hub withholds directory entries of {start} to {end}"
@@ -239,6 +254,12 @@ class Follower:
             openings += page
             start = end
         return openings
+
+    async def _openings(self, start: int, end: int) -> tuple[Opening, ...]:
+        try:
+            return (await self._client.openings("directory", start, end)).openings
+        except ParseError as error:
+            raise Problem("inclusion", f"the directory entries told: {error}") from error
 
     def _check_openings(self, openings: Sequence[Opening], head: Checkpoint) -> None:
         # The state holds what an earlier refresh folded, so that new means beyond its size.
@@ -264,7 +285,7 @@ class Follower:
         self._tiles |= append(opening.index, self._read_tile, [leaf]).tiles
         return found
 
-    async def _fold_fetching(self, opening: Opening) -> tuple[Finding, ...]:
+    async def _fold_fetching(self, opening: Opening) -> None:
         await self._prove_exchange_log(opening)
         fetched: dict[str, bytes] = {}
         wanted = ""
@@ -286,19 +307,28 @@ class Follower:
         for name, data in fetched.items():
             self._store.save_trust_file(name, data)
         self._folded.append(opening)
-        return found
+        self._found += found
 
     async def _fetch(self, name: str) -> bytes:
         try:
             return await self._client.trust_file(name)
         except TrustFileAbsent as error:
             raise Problem("directory-invalid", f"the hub withholds {name}") from error
+        except ParseError as error:
+            raise Problem("directory-invalid", f"the hub gives no {name}: {error}") from error
 
     async def _prove_exchange_log(self, opening: Opening) -> None:
-        entry = parse_directory_entry(opening.entry)
-        told = entry.exchange_log
+        try:
+            told = parse_directory_entry(opening.entry).exchange_log
+        except ParseError:
+            # It names no tree. That it is not well-formed is found when it is folded, and skips nothing.
+            return
         origin = self._verifiers["exchange"].origin
-        await self.prove_exchange_head(Checkpoint(origin, told.size, bytes.fromhex(told.root)))
+        try:
+            head = Checkpoint(origin, told.size, bytes.fromhex(told.root))
+        except ParseError as error:
+            raise Problem("inconsistent-log", f"entry {opening.index}: {error}") from error
+        await self.prove_exchange_head(head)
 
     def _kept_file(self, name: str, size_bytes_max: int) -> bytes:
         data = self._store.trust_file(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import ssl
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -20,7 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from schemas.errors import ParseError, Problem
 from schemas.loader import dump_json
@@ -28,6 +33,18 @@ from schemas.problems import MEDIA_TYPE, of_parse_error, to_document
 
 CERTIFICATE_DAYS: Final = 397
 """Life of a self-made certificate: the longest that common clients accept."""
+
+HEAD_BYTES_MAX: Final = 32 * 1024
+"""Bytes of a request's line and headers; a signed request takes under 1 KB."""
+
+NO_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI would otherwise report exceptions with their messages wherever the environment points to."""
 
 _GRACEFUL_SHUTDOWN_SECONDS: Final = 2
 _LOG = logging.getLogger("barid.serving")
@@ -79,8 +96,32 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def serve(app: FastAPI, host: str, port: int, certificate: Path, key: Path) -> None:
-    """Serve until a signal ends it: TLS 1.3 only, one process."""
+class _BoundedHttp(HttpToolsProtocol):
+    """uvicorn's own protocol keeps a request's line and headers, however long a stranger makes them."""
+
+    _in_head = False
+    _head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self.send_400_response("The headers are over their limit.")
+
+
+def server_config(
+    app: FastAPI, host: str, port: int, certificate: Path, key: Path
+) -> uvicorn.Config:
+    """How applications are served: TLS 1.3 only, one process, nothing of a request in the log."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -88,7 +129,7 @@ def serve(app: FastAPI, host: str, port: int, certificate: Path, key: Path) -> N
         ssl_certfile=str(certificate),
         ssl_keyfile=str(key),
         loop="uvloop",
-        http="httptools",
+        http=_BoundedHttp,
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -97,16 +138,50 @@ def serve(app: FastAPI, host: str, port: int, certificate: Path, key: Path) -> N
     config.load()
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
-    uvicorn.Server(config).run()
+    return config
 
 
-def problem_response(problem: Problem) -> Response:
+def serve(app: FastAPI, host: str, port: int, certificate: Path, key: Path) -> None:
+    """Serve until a signal ends it."""
+    uvicorn.Server(server_config(app, host, port, certificate, key)).run()
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with a problem document (RFC 9457)."""
     busy = problem.type.status == HTTPStatus.SERVICE_UNAVAILABLE
-    headers = {"Retry-After": "1"} if busy else {}
     return Response(
-        dump_json(to_document(problem)), problem.type.status, headers, media_type=MEDIA_TYPE
+        dump_json(to_document(problem)),
+        problem.type.status,
+        {**({"Retry-After": "1"} if busy else {}), **(headers or {})},
+        media_type=MEDIA_TYPE,
     )
+
+
+class _Contain:
+    """Answers what no handler did. Past this the server would log a traceback, which quotes content."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            # The type alone: a message may quote what was being handled.
+            _LOG.error("internal failure: %s", type(error).__name__)
+            if not started:
+                await problem_response(Problem("internal"))(scope, receive, send)
 
 
 def answer_problems(app: FastAPI) -> None:
@@ -122,15 +197,12 @@ def answer_problems(app: FastAPI) -> None:
             where = ".".join(str(part) for part in first["loc"])
             return problem_response(Problem("bad-parameter", f"{where}: {first['msg']}"))
         if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            return problem_response(Problem("method-not-allowed"))
-        if isinstance(error, HTTPException):
-            return problem_response(Problem("not-found"))
-        # The type alone: a message may quote what was being handled.
-        _LOG.error("internal failure: %s", type(error).__name__)
-        return problem_response(Problem("internal"))
+            return problem_response(Problem("method-not-allowed"), error.headers)
+        return problem_response(Problem("not-found"))
 
-    for kind in (Problem, ParseError, RequestValidationError, HTTPException, Exception):
+    for kind in (Problem, ParseError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
+    app.add_middleware(_Contain)
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:

@@ -47,7 +47,7 @@ class HubSettings(Message):
     exchange: ExchangeName
     listen: Listen
     operator: Listen
-    authority: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:\d{1,5})?$")]
+    authority: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?$")]
     names: Annotated[tuple[Host, ...], Field(min_length=1, max_length=16)]
 
 

@@ -64,6 +64,7 @@ class TrustSigner(CryptoSigner):
 
     def seed(self) -> bytes:
         """The secret to keep: 32 bytes."""
+        # The library's type covers every kind of private key; this class makes Ed25519 keys alone.
         raw: bytes = self._private_key.private_bytes_raw()  # type: ignore[union-attr]
         return raw
 

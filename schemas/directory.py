@@ -91,7 +91,7 @@ class Logs(Message):
 class HubAddress(Message):
     """Where the hub answers: `authority` is what requests sign; `tls_trust` is PEM certificates."""
 
-    authority: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:\d{1,5})?$")]
+    authority: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?$")]
     url: Annotated[str, StringConstraints(pattern=r"^https://[a-z0-9.:\[\]-]+$")]
     tls_trust: Annotated[str, Field(min_length=1, max_length=65536)]
 

@@ -53,7 +53,7 @@ class InboxPage(Message):
     """Waiting items by precedence, then index; `next` is the cursor where others wait behind them."""
 
     items: Annotated[tuple[InboxItem, ...], Field(max_length=INBOX_PAGE_MAX)]
-    next: Annotated[str, StringConstraints(pattern=r"^[0-3]-\d{1,16}$")] | None = None
+    next: Annotated[str, StringConstraints(pattern=r"^[0-3]-[0-9]{1,16}$")] | None = None
 
 
 class Opening(Message):

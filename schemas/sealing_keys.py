@@ -37,9 +37,9 @@ class SealingKey(Message):
     ]
     not_before: UtcTime
     not_after: UtcTime
-    revokes: Annotated[
-        tuple[Sha256Hex, ...] | None, Field(min_length=1, max_length=256), SortedUnique
-    ] = None
+    revokes: (
+        Annotated[tuple[Sha256Hex, ...], Field(min_length=1, max_length=256), SortedUnique] | None
+    ) = None
 
     @model_validator(mode="after")
     def _times_ascend(self) -> Self:

@@ -1,23 +1,31 @@
-"""`barid bulletin` and `barid inbox`: what an agency does, through its node's HTTPS interface.
+"""`barid bulletin`: what an agency does, through its node's HTTPS interface, from any machine.
 
-May import `broker.node.views`, the models of that interface, within the commands; `main` adds both groups.
+May import `broker.node.views`, the models of that interface, within the commands; `main` adds this group.
 A bulletin is sent as the exact bytes of its file.
 """
 
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from broker.cli.exits import Exit
-from broker.cli.node_client import NodeClient, NodeUrl, Query, TokenFile, TrustFile
+from broker.cli.node_client import (
+    ANSWER_BYTES_MAX,
+    Desk,
+    NodeClient,
+    NodeUrl,
+    TokenFile,
+    TrustFile,
+)
 from broker.cli.options import AsJson, read_moment, utc_now
-from broker.cli.output import note, print_json, print_table, say
+from broker.cli.output import note, print_json, print_table, say, title_of
 from schemas.bulletin.vocabularies import Kind, Precedence
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, ParseError
 from schemas.limits import BULLETIN_BYTES_MAX
 from schemas.scalars import format_time
 
@@ -27,29 +35,37 @@ if TYPE_CHECKING:
     from broker.node.views import SentView
     from schemas.bulletin import Bulletin
 
-ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Largest answer read: a bulletin's status holds the proofs of up to 500 recipients."""
+app = typer.Typer(no_args_is_help=True, help="Write, check and send bulletins; see where they are.")
 
-_TITLE_LANGUAGES: Final = ("en", "fr", "ar")
 
-bulletin = typer.Typer(no_args_is_help=True, help="Write, check and send bulletins; see where they are.")
-inbox = typer.Typer(no_args_is_help=True, help="List and read what other states sent.")
+class Language(StrEnum):
+    """The languages of the exchange."""
+
+    AR = "ar"
+    FR = "fr"
+    EN = "en"
+
 
 File = Annotated[str, typer.Argument(help="The bulletin's file; - for standard input.")]
-Desk = Annotated[
-    str, typer.Option("--desk", envvar="BARID_DESK", help="The own desk, as tn/main.")
-]
 To = Annotated[
     list[str] | None, typer.Option("--to", help="A desk that shall receive it: tn/main. Repeat it.")
 ]
 Group = Annotated[
     list[str] | None,
-    typer.Option("--group", help="A group of the council: the main desks of its members. Repeat it."),
+    typer.Option(
+        "--group", help="A group of the council: the main desks of its members. Repeat it."
+    ),
+]
+ReaderLanguage = Annotated[
+    Language,
+    typer.Option(
+        "--language", envvar="BARID_LANGUAGE", help="In which language broken rules are told."
+    ),
 ]
 Urgency = Annotated[Precedence, typer.Option("--precedence", help="How urgently it is delivered.")]
 
 
-@bulletin.command(
+@app.command(
     "new",
     epilog="""\
 Examples:
@@ -62,7 +78,8 @@ def new(
     kind: Annotated[Kind, typer.Option("--kind", help="What it shall be.")],
     desk: Desk,
     language: Annotated[
-        list[str] | None, typer.Option("--language", help="ar, fr or en. Repeat it; else all three.")
+        list[Language] | None,
+        typer.Option("--language", help="Of its texts. Repeat it; else all three."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", dir_okay=False, help="A new file; else standard output.")
@@ -70,12 +87,8 @@ def new(
 ) -> None:
     """Write a bulletin to begin with, from a sample. It is a test until you change its status."""
     from broker.cli.drafts import new_bulletin
-    from schemas.bulletin.values import OUR_LANGUAGES
 
-    languages = tuple(language or OUR_LANGUAGES)
-    if unknown := sorted(set(languages) - set(OUR_LANGUAGES)):
-        raise typer.BadParameter(f"{unknown[0]!r} is none of ar, fr, en", param_hint="--language")
-    document = new_bulletin(kind, desk, languages, utc_now())
+    document = new_bulletin(kind, desk, tuple(language or Language), utc_now())
     if out is None:
         say(document.decode().rstrip("\n"))
         return
@@ -85,7 +98,7 @@ def new(
     say(f"Written to {out}. Edit it, then: barid bulletin check {out}")
 
 
-@bulletin.command(
+@app.command(
     "check",
     epilog="""\
 Examples:
@@ -99,11 +112,17 @@ def check(
     to: To = None,
     group: Group = None,
     precedence: Urgency = Precedence.ROUTINE,
-    node: Annotated[str | None, typer.Option("--node", envvar="BARID_NODE", help="As for send.")] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", envvar="BARID_NODE", help="Needed with --to or --group.")
+    ] = None,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", envvar="BARID_TOKEN_FILE", help="As for send.")
+        Path | None,
+        typer.Option(
+            "--token-file", envvar="BARID_TOKEN_FILE", help="Needed with --to or --group."
+        ),
     ] = None,
     ca: TrustFile = None,
+    language: ReaderLanguage = Language.EN,
     as_json: AsJson = False,
 ) -> None:
     """Check a bulletin against its schema; with recipients, ask the node about the access rules too.
@@ -111,12 +130,13 @@ def check(
     Nothing is stored or sent. Ends 1 when a rule forbids it.
     """
     document = _read(file)
-    checked = _parse(document)
+    checked = _parse(document, language)
     if not (to or group):
         if as_json:
             print_json({"id": checked.id, "kind": checked.kind, "size_bytes": len(document)})
         else:
-            say(f"This is a good {checked.kind}: {len(document)} bytes. No recipient was asked about.")
+            say(f"No fault found in this {checked.kind} of {len(document)} bytes.")
+            note("With --to or --group the node also says what the access rules allow.")
         return
     if node is None or token_file is None:
         raise typer.BadParameter(
@@ -147,7 +167,7 @@ def _show_check(answer: bytes, *, as_json: bool) -> None:
         raise typer.Exit(Exit.REFUSED)
 
 
-@bulletin.command(
+@app.command(
     "send",
     epilog="""\
 Examples:
@@ -170,6 +190,7 @@ def send(
         str | None,
         typer.Option("--expires", help="When it is too late: 12h, 7d, or a time. At most 30 days."),
     ] = None,
+    language: ReaderLanguage = Language.EN,
     as_json: AsJson = False,
 ) -> None:
     """Hand a bulletin to the own node, which seals, signs and delivers it. Twice is harmless."""
@@ -177,7 +198,7 @@ def send(
     from schemas.loader import parse
 
     document = _read(file)
-    checked = _parse(document)
+    checked = _parse(document, language)
     if not (to or group):
         raise typer.BadParameter("a bulletin goes to somebody: give --to or --group")
     query = _where(to, group, precedence)
@@ -194,7 +215,7 @@ def send(
     note(f"Next: barid bulletin status {view.id} --desk {desk}")
 
 
-@bulletin.command(
+@app.command(
     "status",
     epilog="""\
 Examples:
@@ -235,7 +256,7 @@ def status(
                 each.status.upper(),
                 format_time(each.queued),
                 ", ".join(f"{to.desk} {to.state}" for to in each.recipients),
-                _title(each.title),
+                title_of(each.title),
             )
             for each in listed.bulletins
         ),
@@ -244,105 +265,31 @@ def status(
 
 def _show_sent(sent: SentView) -> None:
     say(f"{sent.status.upper()} {sent.kind} {sent.id}, from {sent.desk}, {sent.precedence}")
-    say(f"{_title(sent.title)}; expires {format_time(sent.expires)}")
+    say(f"{title_of(sent.title)}; expires {format_time(sent.expires)}")
     print_table(
         ("TO", "STATE", "SINCE", "WHY", "RULES"),
         (
-            (each.desk, step.state, format_time(step.at), step.reason or "", ", ".join(step.policies))
+            (
+                each.desk,
+                step.state,
+                format_time(step.at),
+                step.reason or "",
+                ", ".join(step.policies),
+            )
             for each in sent.recipients
             for step in each.steps
         ),
     )
     for envelope in sent.envelopes:
-        where = f"entry {envelope.receipt.index} of the exchange log" if envelope.receipt else "not logged"
+        where = (
+            f"entry {envelope.receipt.index} of the exchange log"
+            if envelope.receipt
+            else "not logged"
+        )
         why = f" ({envelope.problem})" if envelope.problem else ""
         say(f"envelope {envelope.id}: {envelope.state}{why}, {where}")
     if not sent.witnessed:
         say("Unwitnessed: a test exchange, whose log nobody cosigns.")
-
-
-@inbox.command(
-    "list",
-    epilog="""\
-Examples:
-
-  barid inbox list --desk tn/main --unread
-
-  barid inbox list --desk tn/main --json""",
-)
-def list_inbox(
-    desk: Desk,
-    node: NodeUrl,
-    token_file: TokenFile,
-    ca: TrustFile = None,
-    unread: Annotated[bool, typer.Option("--unread", help="Only what nobody has read.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="At most so many.")] = 50,
-    after: Annotated[
-        str | None, typer.Option("--after", help="Continue behind an earlier list: its `next`.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List what came, most urgent first. The senders learn nothing of it."""
-    from broker.node.views import Inbox
-    from schemas.loader import parse
-
-    query: Query = (
-        ("unread", str(unread).lower()),
-        ("limit", str(limit)),
-        *((("after", after),) if after else ()),
-    )
-    answer = NodeClient(node, token_file, ca).get(f"/desks/{desk}/inbox", query)
-    view = parse(Inbox, answer, ANSWER_BYTES_MAX)
-    if as_json:
-        print_json(view)
-        return
-    print_table(
-        ("FROM", "ID", "STATUS", "PRECEDENCE", "MARKING", "KIND", "RECEIVED", "READ", "TITLE"),
-        (
-            (
-                each.sender,
-                each.id,
-                each.status.upper(),
-                each.precedence,
-                f"TLP:{each.marking.tlp.upper()} {each.marking.classification.upper()}",
-                each.kind,
-                format_time(each.received),
-                "yes" if each.read else "no",
-                _title(each.title),
-            )
-            for each in view.bulletins
-        ),
-    )
-    if view.next:
-        note(f"There is more: --after {view.next}")
-
-
-@inbox.command(
-    "read",
-    epilog="""\
-Example:
-
-  barid inbox read ly/main 019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b --desk tn/main""",
-)
-def read(
-    sender: Annotated[str, typer.Argument(help="The desk that sent it, as the list shows it.")],
-    bulletin_id: Annotated[str, typer.Argument(help="Its id, as the list shows it.")],
-    desk: Desk,
-    node: NodeUrl,
-    token_file: TokenFile,
-    ca: TrustFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Read a bulletin. From then on its sender sees it as read."""
-    from broker.cli.reading import read_answer, show_received
-
-    answer = NodeClient(node, token_file, ca).get(f"/desks/{desk}/inbox/{sender}/{bulletin_id}")
-    received = read_answer(answer)
-    if as_json:
-        # As it came: numbers and texts are those that were signed.
-        say(answer.decode())
-    else:
-        show_received(received)
 
 
 def _read(file: str) -> bytes:
@@ -350,15 +297,22 @@ def _read(file: str) -> bytes:
         return sys.stdin.buffer.read(BULLETIN_BYTES_MAX + 1)
     path = Path(file)
     if not path.is_file():
-        raise ConfigurationError(f"{file} is no file: name the bulletin's file, or - for standard input")
+        raise ConfigurationError(
+            f"{file} is no file: name the bulletin's file, or - for standard input"
+        )
     with path.open("rb") as opened:
         return opened.read(BULLETIN_BYTES_MAX + 1)
 
 
-def _parse(document: bytes) -> Bulletin:
+def _parse(document: bytes, language: Language) -> Bulletin:
+    """Check a bulletin here, so that its writer reads each broken rule in the own language."""
     from schemas.bulletin import parse_bulletin
+    from schemas.rules import explain
 
-    return parse_bulletin(document)
+    try:
+        return parse_bulletin(document)
+    except ParseError as error:
+        raise ParseError(str(error), explain(error.errors, language.value)) from error
 
 
 def _where(
@@ -367,8 +321,3 @@ def _where(
     desks = tuple(("to", desk) for desk in to or ())
     groups = tuple(("group", name) for name in group or ())
     return (*desks, *groups, ("precedence", precedence))
-
-
-def _title(texts: dict[str, str]) -> str:
-    """A title in one language; a bulletin has at least one of these."""
-    return next(texts[language] for language in _TITLE_LANGUAGES if language in texts)

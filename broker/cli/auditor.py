@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from broker.audit.report import AuditedLog, AuditReport
     from broker.audit.setup import Auditor
 
-app = typer.Typer(no_args_is_help=True, help="The auditor: verify both logs without trusting the hub.")
+app = typer.Typer(
+    no_args_is_help=True, help="The auditor: verify both logs without trusting the hub."
+)
 
 
 @app.command(
@@ -47,7 +49,9 @@ def init(
     try:
         settings = AuditorSettings(exchange=exchange, desk=desk)
     except ValidationError as error:
-        raise typer.BadParameter(error.errors()[0]["msg"], param_hint="--exchange, --desk") from error
+        raise typer.BadParameter(
+            error.errors()[0]["msg"], param_hint="--exchange, --desk"
+        ) from error
     passphrase = get_passphrase("the new auditor's keystore", new=True)
     request = init_auditor(data, settings, passphrase, utc_now())
     say(f"The auditor {desk} of {exchange} is made in {data}.")
@@ -90,7 +94,9 @@ def verify(data: Data, as_json: AsJson = False) -> None:
     """Download both logs, check everything in them, and say what is wrong, with index and rule."""
     from broker.audit.setup import open_auditor
 
-    report = asyncio.run(_verify(open_auditor(data, get_passphrase("the auditor's keystore")), data))
+    report = asyncio.run(
+        _verify(open_auditor(data, get_passphrase("the auditor's keystore")), data)
+    )
     if as_json:
         print_json(report.to_plain())
     else:
@@ -128,7 +134,9 @@ def _show(report: AuditReport) -> None:
     _show_log("exchange log", report.exchange_log)
     _show_counts(report)
     if not report.is_witnessed:
-        say("Unwitnessed: a test exchange; nobody but this auditor watches for a hub with two faces.")
+        say(
+            "Unwitnessed: a test exchange; nobody but this auditor watches for a hub with two faces."
+        )
     say(f"Verified in {report.seconds:.2f} s.")
 
 
@@ -137,7 +145,9 @@ def _show_log(name: str, log: AuditedLog | None) -> None:
         say(f"{name}: its checkpoint does not verify")
         return
     new = log.checkpoint.size - log.seen_size
-    say(f"{name}: {log.checkpoint.size} entries, {new} of them new; root {log.checkpoint.root.hex()}")
+    say(
+        f"{name}: {log.checkpoint.size} entries, {new} of them new; root {log.checkpoint.root.hex()}"
+    )
 
 
 def _show_counts(report: AuditReport) -> None:
@@ -150,4 +160,6 @@ def _show_counts(report: AuditReport) -> None:
         say(f"  refused, {word}: {count}")
     for result, count in sorted(counts.acknowledged.items()):
         say(f"  answered, {result}: {count}")
-    say(f"  envelopes to {counts.recipients} recipients, {counts.undelivered} without an answer yet")
+    say(
+        f"  envelopes to {counts.recipients} recipients, {counts.undelivered} without an answer yet"
+    )

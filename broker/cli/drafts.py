@@ -1,4 +1,4 @@
-"""New bulletins to begin with: a sample of the kind, with a fresh id, the time, the desk and the languages asked for.
+"""New bulletins to begin with: a sample of the kind, with a fresh id, the time, and the desk.
 
 May import `schemas`; `barid bulletin new` and the demonstration call it.
 """

@@ -5,6 +5,7 @@ May import `broker.hub` and what lies below it, within the commands; `main` adds
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -112,7 +113,9 @@ def _read_repository(folder: Path) -> dict[str, bytes]:
     if not paths:
         raise ConfigurationError(f"{folder} holds no directory: name TRUST/repository")
     if len(paths) > _REPOSITORY_FILES_MAX:
-        raise ConfigurationError(f"{folder} holds over {_REPOSITORY_FILES_MAX} files: wrong folder?")
+        raise ConfigurationError(
+            f"{folder} holds over {_REPOSITORY_FILES_MAX} files: wrong folder?"
+        )
     too_large = [path for path in paths if path.stat().st_size > TRUST_FILE_BYTES_MAX]
     if too_large:
         raise ConfigurationError(f"{too_large[0]} is over {TRUST_FILE_BYTES_MAX} bytes: not ours")
@@ -158,9 +161,9 @@ def health(data: Data, as_json: AsJson = False) -> None:
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
-        ready, said = answer.status == 200, answer.read(_HEALTH_BYTES_MAX).decode()
+        ready, said = answer.status == HTTPStatus.OK, answer.read(_HEALTH_BYTES_MAX).decode()
     except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
-        raise HubUnreachable(f"{where}: {error or type(error).__name__}") from error
+        raise HubUnreachable(f"{where}: {str(error) or type(error).__name__}") from error
     finally:
         connection.close()
     if as_json:

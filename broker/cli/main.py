@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from broker.cli import agency, auditor, hub, node, trust
+from broker.cli import agency, analyst, auditor, hub, node, trust
 from broker.cli.demo import command as demo
 from broker.cli.exits import Exit, exit_of, exits_table
 from broker.cli.output import note, say, show_error
@@ -79,8 +79,8 @@ def _root(
     """Options that come before a command."""
 
 
-app.add_typer(agency.bulletin, name="bulletin")
-app.add_typer(agency.inbox, name="inbox")
+app.add_typer(agency.app, name="bulletin")
+app.add_typer(analyst.app, name="inbox")
 app.add_typer(node.app, name="node")
 app.add_typer(hub.app, name="hub")
 app.add_typer(trust.app, name="trust")

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from broker.cli.options import AsJson, Data, Exchange, read_address, utc_now
 from broker.cli.output import note, print_json, print_table, say
 from broker.cli.passphrase import get_passphrase
-from broker.settings import Listen, NodeSettings, load_node
+from broker.settings import NodeSettings, load_node
 from schemas.errors import ConfigurationError
 from schemas.scalars import format_time
 
@@ -128,7 +128,9 @@ Example, kept in a file that only its owner reads:
 def create(
     data: Data,
     desk: Annotated[str, typer.Option("--desk", help="The desk: main, or tn/main.")],
-    send: Annotated[bool, typer.Option("--send", help="It may send, and see what became of it.")] = False,
+    send: Annotated[
+        bool, typer.Option("--send", help="It may send, and see what became of it.")
+    ] = False,
     read: Annotated[bool, typer.Option("--read", help="It may read the inbox.")] = False,
     name: Annotated[
         str, typer.Option("--name", help="Who holds it, for your own list.")
@@ -146,7 +148,9 @@ def create(
     home = open_home(data, get_passphrase("the node's keystore"))
     whole = desk if "/" in desk else f"{home.settings.member}/{desk}"
     if whole not in home.desks:
-        raise ConfigurationError(f"{whole} is no desk of this node: {', '.join(sorted(home.desks))}")
+        raise ConfigurationError(
+            f"{whole} is no desk of this node: {', '.join(sorted(home.desks))}"
+        )
     with writing(home.engine) as connection:
         made, text = create_token(connection, whole, actions, name, utc_now())
     home.close()

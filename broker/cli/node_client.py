@@ -1,6 +1,6 @@
 """The client of a node's agency interface: one HTTPS call a method, answers as bytes, problems raised.
 
-May import httpx and `schemas`; `agency` calls a node through it, from the node's machine or another one.
+May import httpx and `schemas`; `agency` and `analyst` call a node through it, from any machine.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ TrustFile = Annotated[
         help="The certificate to trust (the node's tls.crt); else those of this machine.",
     ),
 ]
+Desk = Annotated[str, typer.Option("--desk", envvar="BARID_DESK", help="The own desk, as tn/main.")]
 Query = Sequence[tuple[str, str]]
+
+ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Largest answer read: a bulletin's status holds the proofs of up to 500 recipients."""
 
 _TIMEOUT_SECONDS: Final = 30.0
 _TOKEN_BYTES_MAX: Final = 1024
@@ -90,7 +94,7 @@ class NodeClient:
                     method, f"/v1{path}", params=list(query), content=body, headers=headers
                 )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NodeUnreachable(f"{self.url}: {error or type(error).__name__}") from error
+            raise NodeUnreachable(f"{self.url}: {str(error) or type(error).__name__}") from error
         return _content(answer, self.url)
 
     def _token(self) -> str:
@@ -121,7 +125,9 @@ def _content(answer: httpx.Response, url: str) -> bytes:
     if answer.is_success:
         return answer.content
     if answer.headers.get("content-type", "").partition(";")[0] != MEDIA_TYPE:
-        raise NodeUnreachable(f"{url} answered {answer.status_code} without saying why: is it a node?")
+        raise NodeUnreachable(
+            f"{url} answered {answer.status_code} without saying why: is it a node?"
+        )
     try:
         problem = from_document(answer.content)
     except ParseError as error:

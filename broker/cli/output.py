@@ -6,6 +6,7 @@ everything else to standard error.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,8 @@ from schemas.loader import to_plain
 
 FIELD_ERRORS_SHOWN_MAX = 20
 """Broken rules that are listed; a person corrects a few, then asks again."""
+
+_TITLE_LANGUAGES = ("en", "fr", "ar")
 
 _PIPED_WIDTH_COLUMNS = 10_000
 """Width of a table that goes to a file or another program: nothing is wrapped or cut."""
@@ -76,8 +79,18 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(Text(harmless(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else _PIPED_WIDTH_COLUMNS
-    Console(file=sys.stdout, width=width, highlight=False).print(table)
+    if sys.stdout.isatty():
+        Console(file=sys.stdout, highlight=False).print(table)
+        return
+    piped = io.StringIO()
+    Console(file=piped, width=_PIPED_WIDTH_COLUMNS, highlight=False).print(table)
+    for line in piped.getvalue().splitlines():
+        typer.echo(line.rstrip())
+
+
+def title_of(texts: Mapping[str, str]) -> str:
+    """A title in one language for a list; a bulletin has at least one of these."""
+    return next(texts[language] for language in _TITLE_LANGUAGES if language in texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The passphrase of a keystore: from where an unattended start reads it, else from the person at the terminal.
+"""The passphrase of a keystore: from where an unattended start reads it, else from a person.
 
 May import `keys.keystore`; every command that opens or makes a keystore asks here. A passphrase is never
 an argument or the value of a variable: other users of the machine could read those.

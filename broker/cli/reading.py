@@ -1,6 +1,6 @@
 """A received bulletin for a person in a terminal: marked at top and bottom, whole, and how it was verified.
 
-May import `broker.node.views` and `schemas`; `agency` shows with it. The bulletin's own lines are indented,
+May import `broker.node.views` and `schemas`; `analyst` shows with it. The bulletin's own lines are indented,
 so that no text of a sender can look like a marking.
 """
 
@@ -25,7 +25,18 @@ _VERIFIED_BYTES_MAX: Final = 64 * 1024
 _INDENT: Final = "  "
 
 _SHOWN_BEFORE: Final = frozenset(
-    {"version", "id", "kind", "status", "exercise", "title", "summary", "text", "marking", "created"}
+    {
+        "version",
+        "id",
+        "kind",
+        "status",
+        "exercise",
+        "title",
+        "summary",
+        "text",
+        "marking",
+        "created",
+    }
 )
 """Members with lines of their own; all others follow, whatever their kind brings."""
 
@@ -130,6 +141,8 @@ def _lines(value: Any) -> Iterator[str]:
             yield from (_INDENT + line for line in _lines(member))
         elif isinstance(member, list):
             yield f"{name}: {', '.join(str(item) for item in member)}"
+        elif isinstance(member, bool):
+            yield f"{name}: {'yes' if member else 'no'}"
         else:
             first, *others = str(member).splitlines() or [""]
             yield f"{name}: {first}"

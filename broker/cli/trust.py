@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 DIRECTORY_DAYS: Final = 365
 """Life of the first root and targets: the governors meet at least once a year."""
 
-GOVERNOR_SECRET: Final = "governor"
+GOVERNOR_KEY_NAME: Final = "governor"
 INVITATION_FILE: Final = "invitation.json"
 REPOSITORY_DIRECTORY: Final = "repository"
 
-app = typer.Typer(no_args_is_help=True, help="The governors' work: sign who belongs to the exchange.")
+app = typer.Typer(
+    no_args_is_help=True, help="The governors' work: sign who belongs to the exchange."
+)
 
 
 @app.command(
@@ -99,7 +101,9 @@ def init(
     )
     _write(out, files, description)
     members = ", ".join(sorted(each.member for each in requests))
-    say(f"The directory of {description.exchange} is signed by {threshold} of {governors} governors.")
+    say(
+        f"The directory of {description.exchange} is signed by {threshold} of {governors} governors."
+    )
     say(f"Members that have joined: {members}; in the council: {len(council.members)}.")
     say(f"Next: `barid hub load` takes {out / REPOSITORY_DIRECTORY}; each node joins with")
     say(f"{out / INVITATION_FILE}; each governor takes the own folder of {out / 'governors'} away.")
@@ -133,7 +137,7 @@ def _make_governors(folder: Path, count: int, passphrase: bytes) -> list[TrustSi
     folder.mkdir(mode=0o700)
     signers = [TrustSigner.generate() for _ in range(count)]
     for number, signer in enumerate(signers, start=1):
-        Keystore.create(folder / str(number), passphrase).put(GOVERNOR_SECRET, signer.seed())
+        Keystore.create(folder / str(number), passphrase).put(GOVERNOR_KEY_NAME, signer.seed())
     return signers
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from broker.hub.ledger import Answer, Batch
 from broker.hub.relay import entry_receipt
@@ -23,6 +23,10 @@ from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX
 from schemas.loader import dump_json, parse, to_plain
 from schemas.receipts import SALT_BYTES
 from schemas.statements import PayloadType, Statement
+
+ANSWERS_MAX: Final = 16
+"""Acknowledgements of one envelope by one desk: delivered and read, and both again after a few restores.
+Without a limit one recipient could bury in its own the answers of all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,24 @@ class Acknowledge:
         return lambda committed: entry_receipt(committed.connection, committed.prover, index)
 
     def _check_items(self, connection: Connection, origin: str) -> None:
-        wrong = [i for i in self.payload.items if not self._is_mine(connection, origin, i)]
+        full = self._answered_enough(connection)
+        wrong = [
+            item
+            for item in self.payload.items
+            if item.index in full or not self._is_mine(connection, origin, item)
+        ]
         if wrong:
             raise Problem("acknowledgement-items", items=[to_plain(item) for item in wrong])
+
+    def _answered_enough(self, connection: Connection) -> set[int]:
+        indexes = [item.index for item in self.payload.items]
+        query = (
+            select(answer.c.envelope_index)
+            .where(answer.c.desk == self.payload.desk, answer.c.envelope_index.in_(indexes))
+            .group_by(answer.c.envelope_index)
+            .having(func.count() >= ANSWERS_MAX)
+        )
+        return set(connection.execute(query).scalars())
 
     def _is_mine(self, connection: Connection, origin: str, item: AcknowledgedItem) -> bool:
         query = (

@@ -25,7 +25,7 @@ from broker.hub.ledger import Ledger
 from broker.hub.routes import Hub, router
 from broker.hub.sequencer import Sequencer
 from broker.hub.setup import open_ledger
-from broker.serving import answer_problems, problem_response, serve
+from broker.serving import NO_TELEMETRY, answer_problems, problem_response, serve
 from broker.settings import load_hub
 from keys.keystore import Keystore
 from schemas.errors import BaridError, Problem
@@ -75,6 +75,7 @@ def create_app(exchange: str, ledger: Ledger, now_unix: Callable[[], int] = _now
         redoc_url=None,
         # Another spelling of a path would be redirected before anybody asked who is calling.
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     app.state.hub = hub
     app.include_router(router)

@@ -23,7 +23,6 @@ from schemas.bulletin.vocabularies import DeskFunction
 from schemas.errors import Problem
 from schemas.scalars import format_time
 
-
 SWEEP_SECONDS: Final = 60
 """How often nonces that have expired are forgotten; they live two minutes at most."""
 

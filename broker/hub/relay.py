@@ -290,14 +290,13 @@ def _contradiction(connection: Connection, header: Header) -> Problem | None:
     return Problem("original-desks", ", ".join(strangers)) if strangers else None
 
 
-def envelope_receipt(connection: Connection, prover: Prover, index: int, desk: str) -> Receipt:
-    """The receipt of an envelope's entry with the places that concern `desk`, all for its sender."""
-    sender = connection.execute(
-        select(envelope.c.sender).where(envelope.c.entry_index == index)
-    ).scalar_one()
+def envelope_receipt(
+    connection: Connection, prover: Prover, index: int, recipient: str | None = None
+) -> Receipt:
+    """The receipt of an envelope's entry: for a recipient with its place alone, for the sender with all."""
     told = select(slot.c.desk, slot.c.n, slot.c.place_salt).where(slot.c.entry_index == index)
-    if desk != sender:
-        told = told.where(slot.c.desk == desk)
+    if recipient is not None:
+        told = told.where(slot.c.desk == recipient)
     rows = connection.execute(told.order_by(slot.c.desk))
     places = [Place(desk=row.desk, n=row.n, place_salt=row.place_salt) for row in rows]
     return entry_receipt(connection, prover, index, places)
@@ -314,7 +313,7 @@ def entry_receipt(
 
 def _answer(row: Row[Any], committed: Committed) -> Receipt | Problem:
     """What the sender of an envelope is told: its receipt, or the refusal with its entry's."""
-    receipt = envelope_receipt(committed.connection, committed.prover, row.entry_index, row.sender)
+    receipt = envelope_receipt(committed.connection, committed.prover, row.entry_index)
     if row.problem is None:
         return receipt
     refusal = from_document(row.refusal)

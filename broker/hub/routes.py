@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import Connection
 
 from broker.db import reading
 from broker.hub.acknowledgements import Acknowledge
@@ -49,8 +50,10 @@ from schemas.loader import dump_json
 
 router = APIRouter(prefix="/v1")
 
-_IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
+# Private, since a shared cache would not ask who is calling.
+_IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
 _FRESH = {"Cache-Control": "no-store"}
+_BYTES = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +71,26 @@ class Hub:
         """The hub's clock."""
         return datetime.fromtimestamp(self.now_unix(), UTC)
 
-    def head(self, log: LogName, generation: int) -> Head:
-        """The committed head of a log. Raises Problem `not-found` for a generation that is not."""
-        directory, exchange = self.ledger.heads()
-        head = directory if log == "directory" else exchange
-        if head.generation != generation:
-            raise Problem("not-found", "no such generation of this log")
-        return head
+    async def ask(self, question: Callable[[Connection], Response]) -> Response:
+        """Put a question to the database on a thread: a long answer must not hold up the others."""
+
+        def answer() -> Response:
+            with reading(self.ledger.engine) as connection:
+                return question(connection)
+
+        return await asyncio.to_thread(answer)
 
 
 def _hub(request: Request) -> Hub:
     hub: Hub = request.app.state.hub
     return hub
+
+
+def _head(connection: Connection, log: LogName, generation: int) -> Head:
+    head = read_head(connection, log)
+    if head.generation != generation:
+        raise Problem("not-found", "no such generation of this log")
+    return head
 
 
 def _json(model: Any, status: int = 200) -> Response:
@@ -127,7 +138,7 @@ async def get_inbox(  # noqa: PLR0913, PLR0917 - each is a parameter of the requ
     member: str,
     unit: str,
     limit: Annotated[int, Query(ge=1, le=INBOX_PAGE_MAX)] = INBOX_PAGE_MAX,
-    after: Annotated[str | None, Query(pattern=r"^[0-3]-\d{1,16}$")] = None,
+    after: Annotated[str | None, Query(pattern=r"^[0-3]-[0-9]{1,16}$")] = None,
     wait: Annotated[int, Query(ge=0, le=LONG_POLL_SECONDS_MAX)] = 0,
     since: Annotated[int | None, Query(ge=0, le=INTEGER_MAX)] = None,
     inline_bytes: Annotated[int, Query(ge=0, le=INLINE_BYTES_MAX)] = INLINE_BYTES_MAX,
@@ -135,24 +146,23 @@ async def get_inbox(  # noqa: PLR0913, PLR0917 - each is a parameter of the requ
     """Waiting envelopes of the caller's desk, by precedence, then index; holds on while none waits."""
     hub = _hub(request)
     desk = await _own_desk(request, member, unit)
-    await hub.inboxes.wait(desk, wait)
+    # What was answered does not arrive any more: there is nothing to hold on for.
+    await hub.inboxes.wait(desk, wait if since is None else 0)
 
-    def page() -> Response:
-        cursor = None if after is None else (int(after[0]), int(after[2:]))
-        with reading(hub.ledger.engine) as connection:
-            return _json(
-                inbox_page(
-                    connection,
-                    read_head(connection, "exchange"),
-                    desk,
-                    limit=limit,
-                    after=cursor,
-                    since=since,
-                    inline_bytes=inline_bytes,
-                )
+    def page(connection: Connection) -> Response:
+        return _json(
+            inbox_page(
+                connection,
+                read_head(connection, "exchange"),
+                desk,
+                limit=limit,
+                after=None if after is None else (int(after[0]), int(after[2:])),
+                since=since,
+                inline_bytes=inline_bytes,
             )
+        )
 
-    return await asyncio.to_thread(page)
+    return await hub.ask(page)
 
 
 @router.get("/envelopes/{member}/{unit}/{envelope_id}/body")
@@ -160,9 +170,12 @@ async def get_body(request: Request, member: str, unit: str, envelope_id: str) -
     """The ciphertext of a body, for its sender and its recipients."""
     hub = _hub(request)
     caller = await _caller(request)
-    with reading(hub.ledger.engine) as connection:
+
+    def body(connection: Connection) -> Response:
         data = envelope_body(connection, f"{member}/{unit}", envelope_id, caller.desk)
-    return Response(data, headers=_FRESH, media_type="application/octet-stream")
+        return Response(data, headers=_FRESH, media_type=_BYTES)
+
+    return await hub.ask(body)
 
 
 @router.get("/envelopes/{member}/{unit}/{envelope_id}/status")
@@ -170,9 +183,12 @@ async def get_status(request: Request, member: str, unit: str, envelope_id: str)
     """Each recipient's answers with proofs, for the sender."""
     hub = _hub(request)
     desk = await _own_desk(request, member, unit)
-    with reading(hub.ledger.engine) as connection:
+
+    def status(connection: Connection) -> Response:
         head = read_head(connection, "exchange")
         return _json(envelope_status(connection, head, desk, envelope_id))
+
+    return await hub.ask(status)
 
 
 @router.post("/acknowledgements")
@@ -198,10 +214,9 @@ async def post_sealing_key(request: Request, member: str, unit: str) -> Response
 @router.get("/desks/{member}/{unit}/sealing-keys")
 async def get_sealing_keys(request: Request, member: str, unit: str) -> Response:
     """Every sealing-key statement of a desk that was logged."""
-    hub = _hub(request)
     await _caller(request)
-    with reading(hub.ledger.engine) as connection:
-        return _json(sealing_key_statements(connection, f"{member}/{unit}"))
+    desk = f"{member}/{unit}"
+    return await _hub(request).ask(lambda c: _json(sealing_key_statements(c, desk)))
 
 
 @router.get("/log/{log}/openings")
@@ -212,46 +227,51 @@ async def get_openings(
     end: Annotated[int, Query(ge=0, le=INTEGER_MAX)],
 ) -> Response:
     """What stands behind leaves: the directory log's for every member, the exchange log's for parties."""
-    hub = _hub(request)
     caller = await _caller(request)
     if not 0 < end - start <= OPENINGS_PAGE_MAX:
         raise Problem("bad-parameter", f"1 to {OPENINGS_PAGE_MAX} leaves at a time")
     desk = None if log == "directory" or caller.is_auditor else caller.desk
-    with reading(hub.ledger.engine) as connection:
-        return _json(openings(connection, log, start, end, desk))
+    return await _hub(request).ask(lambda c: _json(openings(c, log, start, end, desk)))
 
 
 @router.get("/log/{log}/{generation}/checkpoint")
 async def get_checkpoint(request: Request, log: LogName, generation: int) -> Response:
     """The newest signed checkpoint (C2SP tlog-checkpoint)."""
     await _caller(request)
-    head = _hub(request).head(log, generation)
-    return Response(head.checkpoint, headers=_FRESH, media_type="text/plain; charset=utf-8")
+
+    def checkpoint(connection: Connection) -> Response:
+        text = _head(connection, log, generation).checkpoint
+        return Response(text, headers=_FRESH, media_type="text/plain; charset=utf-8")
+
+    return await _hub(request).ask(checkpoint)
 
 
 @router.get("/log/{log}/{generation}/tile/{path:path}")
 async def get_tile(request: Request, log: LogName, generation: int, path: str) -> Response:
     """A tile or entry bundle (C2SP tlog-tiles); it never changes."""
-    hub = _hub(request)
     await _caller(request)
-    head = hub.head(log, generation)
     try:
         wanted = parse_tile_path(f"tile/{path}")
     except ParseError as error:
         raise Problem("not-found", str(error)) from error
-    with reading(hub.ledger.engine) as connection:
-        data = tile_bytes(connection, head, wanted)
-    return Response(data, headers=_IMMUTABLE, media_type="application/octet-stream")
+
+    def tile(connection: Connection) -> Response:
+        data = tile_bytes(connection, _head(connection, log, generation), wanted)
+        return Response(data, headers=_IMMUTABLE, media_type=_BYTES)
+
+    return await _hub(request).ask(tile)
 
 
 @router.get("/trust/{name:path}")
 async def get_trust_file(request: Request, name: str) -> Response:
     """A TUF metadata or target file, for members."""
-    hub = _hub(request)
     await _caller(request)
+
+    def trust_file(connection: Connection) -> Response:
+        data = read_trust_file(connection, name, TRUST_FILE_BYTES_MAX)
+        return Response(data, headers=_FRESH, media_type=_BYTES)
+
     try:
-        with reading(hub.ledger.engine) as connection:
-            data = read_trust_file(connection, name, TRUST_FILE_BYTES_MAX)
+        return await _hub(request).ask(trust_file)
     except TrustFileMissing as error:
         raise Problem("not-found", "no such trust file") from error
-    return Response(data, headers=_FRESH, media_type="application/octet-stream")

@@ -5,6 +5,8 @@ May import SQLAlchemy, `broker.tlog`, `schemas` and the hub's own rooms; only th
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import Connection, and_, or_, select
 
 from broker.hub.ledger import read_statement
@@ -27,6 +29,10 @@ from schemas.receipts import (
 )
 from schemas.statements import Statement
 
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Bytes of one answer before they become JSON: somebody who sends headers as large as they may be must
+not fill an inbox beyond what its node reads."""
+
 
 def inbox_page(
     connection: Connection,
@@ -38,7 +44,7 @@ def inbox_page(
     since: int | None,
     inline_bytes: int,
 ) -> InboxPage:
-    """Waiting envelopes of a desk, by precedence, then index.
+    """Waiting envelopes of a desk, by precedence, then index; fewer than asked for where they are large.
 
     Args:
         after: (rank, index) of the last item of the page before.
@@ -54,18 +60,21 @@ def inbox_page(
     query = query.order_by(slot.c.rank, slot.c.entry_index).limit(limit + 1)
     rows = connection.execute(query).all()
     prover = Prover.of(connection, head)
-    items = []
+    items: list[InboxItem] = []
+    size_bytes = 0
     for row in rows[:limit]:
         ciphertext = _body(connection, row.entry_index)
-        items.append(
-            InboxItem(
-                statement=_statement(connection, row.entry_index),
-                slot=row.slot,
-                receipt=envelope_receipt(connection, prover, row.entry_index, desk),
-                body=ciphertext if len(ciphertext) <= inline_bytes else None,
-            )
+        item = InboxItem(
+            statement=_statement(connection, row.entry_index),
+            slot=row.slot,
+            receipt=envelope_receipt(connection, prover, row.entry_index, desk),
+            body=ciphertext if len(ciphertext) <= inline_bytes else None,
         )
-    last = rows[limit - 1] if len(rows) > limit else None
+        size_bytes += len(item.statement.payload) + len(item.receipt.entry) + len(item.body or b"")
+        if items and size_bytes > PAGE_BYTES_MAX:
+            break
+        items.append(item)
+    last = rows[len(items) - 1] if len(rows) > len(items) else None
     return InboxPage(
         items=tuple(items), next=None if last is None else f"{last.rank}-{last.entry_index}"
     )
@@ -109,7 +118,7 @@ def envelope_status(
             for number in connection.execute(found).scalars().all()
         )
         recipients.append(RecipientStatus(desk=desk, acknowledgements=proofs))
-    receipt = envelope_receipt(connection, prover, index, sender)
+    receipt = envelope_receipt(connection, prover, index)
     return EnvelopeStatus(receipt=receipt, recipients=tuple(recipients))
 
 
@@ -145,6 +154,8 @@ def openings(
 ) -> OpeningsPage:
     """What stands behind the leaves start ≤ index < end.
 
+    An auditor desk, which knows that none may be missing, gets the first of them where they are large.
+
     Args:
         desk: whom it must concern; None for an auditor desk, and for the directory log.
     """
@@ -156,18 +167,18 @@ def openings(
             party.c.desk == desk, party.c.entry_index >= start, party.c.entry_index < end
         )
         query = query.where(entry.c.entry_index.in_(mine))
-    rows = connection.execute(query.order_by(entry.c.entry_index))
-    return OpeningsPage(
-        openings=tuple(
-            Opening(
-                index=row.entry_index,
-                salt=row.salt,
-                entry=row.entry,
-                statement=None if row.statement is None else read_statement(row.statement),
-            )
-            for row in rows
+    found: list[Opening] = []
+    size_bytes = 0
+    for row in connection.execute(query.order_by(entry.c.entry_index)):
+        size_bytes += len(row.entry) + len(row.statement or b"")
+        if desk is None and found and size_bytes > PAGE_BYTES_MAX:
+            break
+        statement = None if row.statement is None else read_statement(row.statement)
+        opening = Opening(
+            index=row.entry_index, salt=row.salt, entry=row.entry, statement=statement
         )
-    )
+        found.append(opening)
+    return OpeningsPage(openings=tuple(found))
 
 
 def tile_bytes(connection: Connection, head: Head, wanted: TileId) -> bytes:

@@ -6,6 +6,7 @@ May import every room of the node; the command line calls `serve_node`, tests ca
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -87,7 +88,20 @@ def wire(home: Home, line: Line, clock: Clock, pace: Pace) -> FastAPI:
 
 
 def _describe(app: FastAPI) -> None:
-    """Serve the OpenAPI document, without FastAPI's own error model, which this node never sends."""
+    """Serve the OpenAPI document; written when it is first asked for."""
+
+    @functools.cache
+    def document() -> bytes:
+        return dump_json(_document(app))
+
+    async def openapi() -> Response:
+        return Response(await asyncio.to_thread(document), media_type="application/json")
+
+    app.add_api_route(OPENAPI_PATH, openapi, include_in_schema=False)
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, without FastAPI's own error model, which this node never sends."""
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
@@ -98,12 +112,7 @@ def _describe(app: FastAPI) -> None:
                 del operation["responses"]["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
-    data = dump_json(document)
-
-    async def openapi() -> Response:
-        return Response(data, media_type="application/json")
-
-    app.add_api_route(OPENAPI_PATH, openapi, include_in_schema=False)
+    return document
 
 
 def serve_node(data: Path, passphrase: bytes, listen: Listen | None = None) -> None:

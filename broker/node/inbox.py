@@ -1,28 +1,25 @@
 """The inbox: every envelope stored once, with its place, its evidence and the answer it is owed.
 
-May import `broker.db`'s connections and the node's tables; `fetching` stores, the routes list and read.
+May import `broker.db`'s connections and the node's tables; `fetching` stores, `received` shows.
 What stands here was verified by `receive`, each function runs within its caller's one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_once
 
 from broker.node import tables
 from broker.node.acknowledge import Logged, note_answer
 from broker.node.alarms import AlarmKind, raise_alarm
-from broker.node.clock import from_seconds, to_seconds
+from broker.node.clock import to_seconds
 from broker.node.places import note_places
 from broker.node.receive import Arrived, Opened
+from broker.node.received import find_shown
 from schemas.acknowledgements import Result
-from schemas.bulletin.vocabularies import Precedence
 from schemas.errors import Problem
 from schemas.loader import dump_json
 
@@ -40,33 +37,6 @@ class Stored(StrEnum):
     """It did not open, or broke a rule: kept as evidence, and answered so."""
     KNOWN = "known"
     """This very envelope was stored before: nothing changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A received bulletin as a list shows it; its title stands in the document."""
-
-    number: int
-    sender: str
-    bulletin_id: str
-    document: bytes
-    precedence: Precedence
-    received: datetime
-    read: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A received bulletin with the facts by which it was verified, of its first envelope."""
-
-    summary: Summary
-    content: str
-    envelope_id: str
-    origin: str
-    index: int
-    leaf: str
-    statement: bytes
-    receipt: bytes
 
 
 def is_known(connection: Connection, desk: str, sender: str, envelope_id: str) -> bool:
@@ -104,7 +74,7 @@ def store_opened(
         arrived.index,
         arrived.item.receipt.places,
     )
-    shown = _find(connection, arrived.desk, header.from_, header.bulletin.id)
+    shown = find_shown(connection, arrived.desk, header.from_, header.bulletin.id)
     differs = shown is not None and shown.content != header.bulletin.content
     _store_bulletin(connection, arrived, opened, now, quarantined=differs)
     reason = "bulletin-differs" if differs else None
@@ -232,109 +202,4 @@ def _answer(connection: Connection, arrived: Arrived, reason: str | None, now: d
 def _logged(arrived: Arrived) -> Logged:
     return Logged(
         arrived.header.from_, arrived.header.id, arrived.origin, arrived.index, arrived.leaf
-    )
-
-
-def list_received(
-    connection: Connection,
-    desk: str,
-    *,
-    unread: bool,
-    after: tuple[int, int] | None,
-    limit: int,
-) -> Sequence[Summary]:
-    """Received bulletins by precedence, then arrival; what is quarantined is not shown.
-
-    Args:
-        connection: of the caller.
-        desk: an own desk.
-        unread: only what nobody has opened.
-        after: (rank of the precedence, number) of the last one seen.
-        limit: at most so many.
-    """
-    table = tables.incoming_bulletin
-    query = select(table).where(table.c.desk == desk, table.c.quarantined == 0)
-    if unread:
-        query = query.where(table.c.read.is_(None))
-    if after is not None:
-        rank, number = after
-        later = and_(table.c.rank == rank, table.c.number > number)
-        query = query.where(or_(table.c.rank > rank, later))
-    rows = connection.execute(query.order_by(table.c.rank, table.c.number).limit(limit))
-    return [_summary(row) for row in rows]
-
-
-def find_received(
-    connection: Connection, desk: str, sender: str, bulletin_id: str
-) -> Received | None:
-    """A received bulletin, unless it is quarantined."""
-    row = _find(connection, desk, sender, bulletin_id)
-    if row is None:
-        return None
-    table = tables.incoming_envelope
-    envelope = connection.execute(
-        select(table).where(
-            table.c.desk == desk, table.c.sender == sender, table.c.envelope_id == row.envelope_id
-        )
-    ).one()
-    return Received(
-        _summary(row),
-        row.content,
-        row.envelope_id,
-        envelope.origin,
-        envelope.entry_index,
-        envelope.leaf,
-        envelope.statement,
-        envelope.receipt,
-    )
-
-
-def mark_read(
-    connection: Connection, desk: str, sender: str, bulletin_id: str, now: datetime
-) -> bool:
-    """Note that a person opened a bulletin, and owe its sender the answer `read`, once.
-
-    Returns:
-        Whether it was unread until now.
-    """
-    bulletin, envelope = tables.incoming_bulletin, tables.incoming_envelope
-    row = _find(connection, desk, sender, bulletin_id)
-    if row is None or row.read is not None:
-        return False
-    mine = bulletin.c.number == row.number
-    connection.execute(update(bulletin).where(mine).values(read=to_seconds(now)))
-    carried = select(envelope).where(
-        envelope.c.desk == desk,
-        envelope.c.sender == sender,
-        envelope.c.bulletin_id == bulletin_id,
-        envelope.c.content == row.content,
-        envelope.c.reason.is_(None),
-    )
-    for each in connection.execute(carried.order_by(envelope.c.entry_index)):
-        logged = Logged(sender, each.envelope_id, each.origin, each.entry_index, each.leaf)
-        note_answer(connection, desk, logged, Result.READ, None, now)
-    return True
-
-
-def _find(connection: Connection, desk: str, sender: str, bulletin_id: str) -> Row[Any] | None:
-    table = tables.incoming_bulletin
-    return connection.execute(
-        select(table).where(
-            table.c.desk == desk,
-            table.c.sender == sender,
-            table.c.bulletin_id == bulletin_id,
-            table.c.quarantined == 0,
-        )
-    ).one_or_none()
-
-
-def _summary(row: Row[Any]) -> Summary:
-    return Summary(
-        row.number,
-        row.sender,
-        row.bulletin_id,
-        row.document,
-        list(Precedence)[row.rank],
-        from_seconds(row.received),
-        None if row.read is None else from_seconds(row.read),
     )

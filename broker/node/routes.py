@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from broker.db import reading
 from broker.node.directory_view import show_directory
 from broker.node.documented import problems
-from broker.node.examples import RECEIVED, THREAT_BULLETIN, example_of
-from broker.node.queueing import Order
+from broker.node.examples import RECEIVED, example_of
+from broker.node.ordering import BODY, BULLETIN_PROBLEMS, Where, read_where
 from broker.node.service import Node
 from broker.node.sync import Sync
 from broker.node.tokens import Action, Token, authorise, find_token
@@ -33,21 +33,18 @@ from broker.node.views import (
     StatusView,
 )
 from broker.serving import read_body
-from schemas.bulletin.vocabularies import Precedence
 from schemas.errors import Problem
-from schemas.limits import BULLETIN_BYTES_MAX, INBOX_PAGE_MAX, INTEGER_MAX, RECIPIENTS_MAX
+from schemas.limits import BULLETIN_BYTES_MAX, INBOX_PAGE_MAX, INTEGER_MAX
 from schemas.loader import dump_json
-from schemas.scalars import MEMBER_PATTERN, UNIT_PATTERN, parse_time
+from schemas.scalars import MEMBER_PATTERN, UNIT_PATTERN
 
 router = APIRouter(prefix="/v1")
 
 _UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
-_DESK: Final = f"^{MEMBER_PATTERN}/{UNIT_PATTERN}$"
 
 Member = Annotated[str, Path(pattern=f"^{MEMBER_PATTERN}$", examples=["ly"])]
 Unit = Annotated[str, Path(pattern=f"^{UNIT_PATTERN}$", examples=["main"])]
 BulletinId = Annotated[str, Path(pattern=_UUID, examples=["019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"])]
-DeskName = Annotated[str, Query(pattern=_DESK)]
 Limit = Annotated[int, Query(ge=1, le=INBOX_PAGE_MAX)]
 
 _bearer = HTTPBearer(auto_error=False, description="`barid node token create` makes one.")
@@ -95,68 +92,6 @@ def _json(view: BaseModel, status: int = 200) -> Response:
     return Response(dump_json(view), status, headers, media_type="application/json")
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """The query of a bulletin that is handed in: where it goes, how urgently, for how long."""
-
-    to: tuple[str, ...]
-    groups: tuple[str, ...]
-    precedence: Precedence
-    expires: str | None
-
-    def order(self, desk: str, document: bytes) -> Order:
-        """The order that a bulletin and this query make. Raises Problem `bad-parameter`."""
-        try:
-            expires = None if self.expires is None else parse_time(self.expires)
-        except ValueError as error:
-            raise Problem("bad-parameter", f"expires: {error}") from error
-        return Order(desk, document, self.to, self.groups, self.precedence, expires)
-
-
-def _where(
-    to: Annotated[
-        list[DeskName],
-        Query(max_length=RECIPIENTS_MAX, description="A desk. Repeat it.", examples=[["tn/main"]]),
-    ] = [],  # noqa: B006 - FastAPI copies it
-    group: Annotated[
-        list[str],
-        Query(max_length=64, description="A group of the council: its main desks. Repeat it."),
-    ] = [],  # noqa: B006 - FastAPI copies it
-    precedence: Precedence = Precedence.ROUTINE,
-    expires: Annotated[
-        str | None,
-        Query(
-            description="UTC, at most 30 days ahead, as 2026-12-24T22:00:00Z; by default 30 days."
-        ),
-    ] = None,
-) -> Where:
-    return Where(tuple(to), tuple(group), precedence, expires)
-
-
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "description": "The bulletin. These exact bytes are sealed and signed.",
-        "content": {
-            "application/json": {
-                "schema": {"type": "object"},
-                "examples": {"threat_bulletin": {"value": THREAT_BULLETIN}},
-            }
-        },
-    }
-}
-
-_BULLETIN_PROBLEMS: Final = (
-    "token-scope",
-    "malformed-json",
-    "schema-violation",
-    "too-large",
-    "attachments-unavailable",
-    "unknown-recipient",
-    "busy",
-)
-
-
 @router.post(
     "/desks/{member}/{unit}/bulletins",
     status_code=202,
@@ -164,17 +99,17 @@ _BULLETIN_PROBLEMS: Final = (
     responses={
         202: example_of(QueuedView, "In the outbox: from here nothing is lost."),
         **problems(
-            *_BULLETIN_PROBLEMS, "id-taken", "access-denied", "not-released", "release-differs"
+            *BULLETIN_PROBLEMS, "id-taken", "access-denied", "not-released", "release-differs"
         ),
     },
-    openapi_extra=_BODY,
+    openapi_extra=BODY,
 )
 async def post_bulletin(
     request: Request,
     token: Bearer,
     member: Member,
     unit: Unit,
-    where: Annotated[Where, Depends(_where)],
+    where: Annotated[Where, Depends(read_where)],
 ) -> Response:
     """Hand in a bulletin for its recipients; the same again is answered alike, and sent once."""
     desk = _desk(token, member, unit, Action.SEND)
@@ -190,16 +125,16 @@ async def post_bulletin(
     response_model=CheckView,
     responses={
         200: example_of(CheckView, "Well-formed; what the access rules say of each recipient."),
-        **problems(*_BULLETIN_PROBLEMS),
+        **problems(*BULLETIN_PROBLEMS),
     },
-    openapi_extra=_BODY,
+    openapi_extra=BODY,
 )
 async def check_bulletin(
     request: Request,
     token: Bearer,
     member: Member,
     unit: Unit,
-    where: Annotated[Where, Depends(_where)],
+    where: Annotated[Where, Depends(read_where)],
 ) -> Response:
     """Validate a bulletin and ask the access rules; nothing is stored or sent."""
     desk = _desk(token, member, unit, Action.SEND)

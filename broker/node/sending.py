@@ -10,7 +10,7 @@ import asyncio
 from typing import Final
 
 from broker.db import writing
-from broker.node import acknowledge, answers, outbox, reseal, sealing_keys, settle, watch
+from broker.node import acknowledge, answers, outbox, proofs, reseal, sealing_keys, settle, watch
 from broker.node.alarms import raise_fault
 from broker.node.clock import Clock
 from broker.node.expiry import expire
@@ -86,7 +86,7 @@ class Sender:
         await self._settle(due.envelope_id, receipt, None)
 
     async def _settle_refusal(self, envelope_id: str, problem: Problem) -> None:
-        receipt = settle.receipt_within(problem)
+        receipt = proofs.receipt_within(problem)
         if receipt is not None:
             await self._settle(envelope_id, receipt, problem)
             return
@@ -97,7 +97,7 @@ class Sender:
         """What the hub says ends the trying only once the log proves it."""
         log = self._line.follower.exchange_log
         try:
-            proved = await asyncio.to_thread(settle.prove, self._home, envelope_id, receipt, log)
+            proved = await asyncio.to_thread(proofs.prove, self._home, envelope_id, receipt, log)
             await self._line.prove(proved.verified.checkpoint)
             now = self._clock()
             await asyncio.to_thread(settle.settle, self._home, proved, refusal, now)

@@ -8,48 +8,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from broker.db import reading, writing
-from broker.node import inbox, tables
+from broker.node import received, tables
 from broker.node.alarms import list_alarms
-from broker.node.clock import Clock, from_seconds
-from broker.node.deliveries import Delivery, deliveries_of, states_of
+from broker.node.clock import Clock
+from broker.node.deliveries import deliveries_of, states_of
 from broker.node.home import Home
 from broker.node.line import Line
 from broker.node.queueing import Order, Queued, check, queue
-from broker.node.state import DeliveryState, OutboxState
+from broker.node.showing import (
+    delivery_view,
+    envelope_view,
+    received_summary,
+    sent_summary,
+    states_view,
+)
+from broker.node.state import DeliveryState
 from broker.node.views import (
     AlarmView,
     CheckView,
     DecisionView,
-    DeliveryView,
-    EnvelopeView,
     HubView,
     Inbox,
     LogsView,
-    MarkingView,
     QueuedView,
-    ReceivedSummary,
-    RecipientState,
     SentList,
-    SentSummary,
     SentView,
     StatusView,
-    StepView,
     Verified,
 )
 from keys.envelope import parse_header
-from schemas.bulletin import parse_bulletin
-from schemas.bulletin.vocabularies import Precedence
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
 from schemas.errors import Problem
 from schemas.limits import STATEMENT_BYTES_MAX
-from schemas.loader import load_json, parse
+from schemas.loader import parse
 from schemas.problems import PROBLEM_BYTES_MAX
-from schemas.receipts import AcknowledgementProof, Receipt
+from schemas.receipts import Receipt
 from schemas.statements import Statement
 
 _LIST_BYTES_MAX: Final = 1024 * 1024
@@ -85,7 +83,7 @@ class Node:
         """Take a bulletin into the outbox. Raises as `queue`."""
         queued: Queued = queue(self.home, order, self.line.state, self.clock())
         return QueuedView(
-            id=queued.bulletin_id, desk=order.desk, recipients=_states(queued.deliveries)
+            id=queued.bulletin_id, desk=order.desk, recipients=states_view(queued.deliveries)
         )
 
     def sent(self, desk: str, limit: int, after: int | None) -> SentList:
@@ -100,7 +98,7 @@ class Node:
             states = states_of(connection, desk, [row.bulletin_id for row in shown])
         more = shown[-1].number if len(rows) > limit else None
         return SentList(
-            bulletins=tuple(_sent_summary(row, states[row.bulletin_id]) for row in shown),
+            bulletins=tuple(sent_summary(row, states[row.bulletin_id]) for row in shown),
             next=more,
         )
 
@@ -125,7 +123,7 @@ class Node:
                 .where(envelope.c.desk == desk, envelope.c.bulletin_id == bulletin_id)
                 .order_by(envelope.c.created, envelope.c.envelope_id)
             ).all()
-        summary = _sent_summary(row, {each.recipient: each.state for each in deliveries})
+        summary = sent_summary(row, {each.recipient: each.state for each in deliveries})
         return SentView(
             id=summary.id,
             desk=desk,
@@ -137,20 +135,20 @@ class Node:
             queued=summary.queued,
             expires=summary.expires,
             witnessed=False,
-            recipients=tuple(_delivery_view(each) for each in deliveries),
-            envelopes=tuple(_envelope_view(each) for each in envelopes),
+            recipients=tuple(delivery_view(each) for each in deliveries),
+            envelopes=tuple(envelope_view(each) for each in envelopes),
         )
 
     def inbox(self, desk: str, *, unread: bool, limit: int, after: tuple[int, int] | None) -> Inbox:
         """Received bulletins by precedence, then arrival."""
         with reading(self.home.engine) as connection:
-            found = inbox.list_received(
+            found = received.list_received(
                 connection, desk, unread=unread, after=after, limit=limit + 1
             )
         shown = found[:limit]
         last = shown[-1] if len(found) > limit else None
         return Inbox(
-            bulletins=tuple(_received_summary(each) for each in shown),
+            bulletins=tuple(received_summary(each) for each in shown),
             next=None if last is None else f"{last.precedence.rank}-{last.number}",
         )
 
@@ -165,10 +163,10 @@ class Node:
         """
         now = self.clock()
         with writing(self.home.engine) as connection:
-            found = inbox.find_received(connection, desk, sender, bulletin_id)
+            found = received.find_received(connection, desk, sender, bulletin_id)
             if found is None:
                 raise Problem("not-found", "this desk has received no such bulletin")
-            inbox.mark_read(connection, desk, sender, bulletin_id, now)
+            received.mark_read(connection, desk, sender, bulletin_id, now)
         statement = parse(Statement, found.statement, 2 * STATEMENT_BYTES_MAX)
         header = parse_header(statement)
         receipt = parse(Receipt, found.receipt, PROBLEM_BYTES_MAX)
@@ -239,67 +237,3 @@ class Node:
                 for each in alarms
             ),
         )
-
-
-def _states(states: Any) -> tuple[RecipientState, ...]:
-    return tuple(RecipientState(desk=desk, state=state) for desk, state in states.items())
-
-
-def _sent_summary(row: Row[Any], states: dict[str, DeliveryState]) -> SentSummary:
-    bulletin = parse_bulletin(row.document)
-    return SentSummary(
-        id=bulletin.id,
-        kind=bulletin.kind,
-        status=bulletin.status,
-        title=bulletin.title,
-        precedence=Precedence(row.precedence),
-        queued=from_seconds(row.queued),
-        expires=from_seconds(row.expires),
-        recipients=_states(states),
-    )
-
-
-def _delivery_view(delivery: Delivery) -> DeliveryView:
-    steps = tuple(
-        StepView(
-            state=step.state,
-            at=step.at,
-            reason=step.reason,
-            policies=step.policies,
-            envelope=step.envelope_id,
-            proof=None
-            if step.proof is None
-            else parse(AcknowledgementProof, step.proof, PROBLEM_BYTES_MAX),
-        )
-        for step in delivery.steps
-    )
-    return DeliveryView(desk=delivery.recipient, state=delivery.state, steps=steps)
-
-
-def _envelope_view(row: Row[Any]) -> EnvelopeView:
-    return EnvelopeView(
-        id=row.envelope_id,
-        state=OutboxState(row.state),
-        recipients=tuple(load_json(row.desks, _LIST_BYTES_MAX)),
-        sealed=from_seconds(row.created),
-        receipt=None if row.receipt is None else parse(Receipt, row.receipt, PROBLEM_BYTES_MAX),
-        problem=row.problem,
-    )
-
-
-def _received_summary(summary: inbox.Summary) -> ReceivedSummary:
-    bulletin = parse_bulletin(summary.document)
-    return ReceivedSummary(
-        sender=summary.sender,
-        id=bulletin.id,
-        kind=bulletin.kind,
-        status=bulletin.status,
-        title=bulletin.title,
-        topics=bulletin.topics,
-        marking=MarkingView(
-            tlp=bulletin.marking.tlp, classification=bulletin.marking.classification
-        ),
-        precedence=summary.precedence,
-        received=summary.received,
-        read=summary.read,
-    )

@@ -7,6 +7,7 @@ for weeks loses nothing: every step starts from what is on the disk.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -185,7 +186,7 @@ class Sync:
         fetcher, sender = self._fetchers[desk], self._senders[desk]
 
         async def step() -> float:
-            began = self._clock()
+            began = asyncio.get_running_loop().time()
             stored = await fetcher.fetch(
                 self._pace.long_poll_seconds, lambda: self.owes_answers(desk)
             )
@@ -195,8 +196,9 @@ class Sync:
                 await sender.answer()
                 self._idle[desk].succeeded()
                 return 0.0
-            held = (self._clock() - began).total_seconds() >= self._pace.long_poll_seconds - 1
-            if held:
+            held_seconds = asyncio.get_running_loop().time() - began
+            if 0 < self._pace.long_poll_seconds - 1 <= held_seconds:
+                self._idle[desk].succeeded()
                 return 0.0
             # The hub serves at once what is known or faulty: asking at once would go on for ever.
             return self._idle[desk].failed()
@@ -207,8 +209,9 @@ class Sync:
 async def _wait(wake: asyncio.Event, seconds: float) -> None:
     """Sleep until woken, for so many seconds at the most."""
     if seconds <= 0:
+        await asyncio.sleep(0)
         return
-    try:
-        await asyncio.wait_for(wake.wait(), seconds)
-    except TimeoutError:
-        return
+    # Not `wait_for`: in Python 3.11 it may swallow a cancellation that comes as it is woken.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()

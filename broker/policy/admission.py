@@ -67,9 +67,7 @@ def admit(
     return _judge(header, state, directory, at)
 
 
-def admit_again(
-    header: Header, state: DirectoryState, at: datetime
-) -> dict[str, tuple[str, ...]]:
+def admit_again(header: Header, state: DirectoryState, at: datetime) -> dict[str, tuple[str, ...]]:
     """Judge at another moment what `admit` has judged by the same state: all but the signature itself.
 
     An entry is judged for ever by its own `at`; the hub knows that moment only when it logs.

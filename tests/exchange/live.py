@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from broker.client import HubClient
 from broker.hub.app import create_app
 from broker.hub.setup import init_hub, load_repository, open_ledger
 from broker.policy.rules import default_texts
+from broker.serving import server_config
 from broker.settings import HubSettings, Listen
 from keys.ceremony import TrustSigner, init_repository, member_request, read_member_request
 from keys.default_council import default_council
@@ -177,19 +177,8 @@ class LiveHub:
         """Serve over TLS on a thread."""
         self.ledger = open_ledger(self.data, self.keystore, self.now_unix)
         app = create_app(EXCHANGE, self.ledger, self.now_unix)
-        config = uvicorn.Config(
-            app,
-            host="127.0.0.1",
-            port=self.port,
-            ssl_certfile=str(self.data / "tls.crt"),
-            ssl_keyfile=str(self.data / "tls.key"),
-            log_level="error",
-            timeout_graceful_shutdown=1,
-        )
-        config.load()
-        if config.ssl is not None:
-            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
-        self._server = uvicorn.Server(config)
+        certificate, key = self.data / "tls.crt", self.data / "tls.key"
+        self._server = uvicorn.Server(server_config(app, "127.0.0.1", self.port, certificate, key))
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         deadline = time.monotonic() + 20

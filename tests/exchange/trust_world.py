@@ -12,14 +12,12 @@ whichever key they like, publish, and see what a history makes of it.
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import nacl.utils
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-from nacl.signing import SigningKey
 from tuf.api.metadata import Metadata, T
 
 from keys.ceremony import init_repository, member_request, read_member_request
@@ -41,17 +39,7 @@ from keys.repository import (
 from keys.sealing import SealingPrivateKey
 from keys.signing import RequestSigningKey, SigningIdentity
 from keys.tuf_files import TrustFileMissing
-from schemas.bulletin.vocabularies import Topic
-from schemas.directory import (
-    Council,
-    Desk,
-    HubAddress,
-    LogKeys,
-    Logs,
-    MemberFile,
-    Names,
-    Profile,
-)
+from schemas.directory import Council, HubAddress, Logs, MemberFile
 from schemas.entries import (
     DeskSealingKey,
     DirectoryLogEntry,
@@ -59,9 +47,14 @@ from schemas.entries import (
     FileVersion,
     TreeHead,
 )
+from schemas.envelope import DirectoryRef
 from schemas.loader import dump_json
 from schemas.sealing_keys import SealingKey
 from schemas.statements import PayloadType, Statement
+from tests.exchange.trust_parties import DeskSecrets as DeskSecrets
+from tests.exchange.trust_parties import Logged as Logged
+from tests.exchange.trust_parties import LogSecrets as LogSecrets
+from tests.exchange.trust_parties import Versions
 
 EXCHANGE: Final = "tripoli-test"
 START: Final = datetime(2026, 11, 24, 22, 0, 0, tzinfo=UTC)
@@ -74,74 +67,6 @@ EMPTY_TREE: Final = TreeHead(size=0, root=sha256_hex())
 
 POLICY_TEXT: Final = '@id("all")\npermit(principal, action, resource);\n'
 SCHEMA_TEXT: Final = "// no schema\n"
-
-
-@dataclass(frozen=True)
-class DeskSecrets:
-    """The private keys of one desk; an auditor's desk has no node identity."""
-
-    request: RequestSigningKey
-    node: SigningIdentity | None
-    release: tuple[SigningIdentity, ...] = ()
-
-    def declare(self, desk: str, release_threshold: int = 0) -> Desk:
-        """What the member's file says of it."""
-        return Desk(
-            names=Names(ar=desk, fr=desk, en=desk),
-            request=self.request.public,
-            node=self.node.public if self.node else None,
-            release=tuple(identity.public for identity in self.release),
-            release_threshold=release_threshold,
-            bulletin_versions=(1,),
-            profile=Profile(topics=(Topic.TERRORISM,), area=("LY",)),
-        )
-
-
-@dataclass(frozen=True)
-class LogSecrets:
-    """Seeds of one log's pair of keys, 32 bytes each."""
-
-    origin: str
-    ed25519: bytes
-    ml_dsa_44: bytes
-
-    @classmethod
-    def generate(cls, origin: str) -> LogSecrets:
-        """Draw a pair."""
-        return cls(origin, nacl.utils.random(32), nacl.utils.random(32))
-
-    @property
-    def public(self) -> LogKeys:
-        """What council.json says of it."""
-        ml_dsa = MLDSA44PrivateKey.from_seed_bytes(self.ml_dsa_44)
-        return LogKeys(
-            origin=self.origin,
-            ed25519=bytes(SigningKey(self.ed25519).verify_key),
-            ml_dsa_44=ml_dsa.public_key().public_bytes_raw(),
-        )
-
-
-@dataclass(frozen=True)
-class Logged:
-    """One entry of the directory log, with the statement where one was signed."""
-
-    data: bytes
-    statement: Statement | None = None
-
-    @property
-    def leaf(self) -> str:
-        """The RFC 6962 leaf hash, hex."""
-        return sha256_hex(b"\x00", self.data)
-
-
-@dataclass
-class Versions:
-    """The newest version of each kind of file that was signed."""
-
-    root: int = 1
-    targets: int = 1
-    snapshot: int = 0
-    members: dict[str, int] = field(default_factory=dict)
 
 
 class TrustWorld:
@@ -198,6 +123,18 @@ class TrustWorld:
         # What the next snapshot lists: name → bytes of the newest version of each.
         self.current = dict(self.files)
         self.initial_root = self.files["metadata/1.root.json"]
+
+    @classmethod
+    def fresh(cls) -> TrustWorld:
+        """A world to change, with keys drawn once in this process: drawing them anew takes longer."""
+        drawn = _drawn_once()
+        world = copy.copy(drawn)
+        for name, value in vars(drawn).items():
+            # Keys and files are never changed, only the collections that hold them.
+            if isinstance(value, list | dict | Versions):
+                setattr(world, name, copy.copy(value))
+        world.versions.members = dict(drawn.versions.members)
+        return world
 
     # What the parties hold.
 
@@ -414,6 +351,11 @@ class TrustWorld:
         """A history that has read nothing yet."""
         return DirectoryHistory(self.exchange, self.initial_root, self.directory_log.origin)
 
+    def ref(self, index: int) -> DirectoryRef:
+        """An entry of the directory log as a header names it."""
+        leaf = self.entries[index].leaf
+        return DirectoryRef(origin=self.directory_log.origin, index=index, leaf=leaf)
+
     def feed(self, history: DirectoryHistory) -> tuple[Finding, ...]:
         """Let a history read every entry that it does not know; gives its findings."""
         findings: list[Finding] = []
@@ -421,6 +363,10 @@ class TrustWorld:
             logged = self.entries[index]
             findings += history.apply(index, logged.leaf, logged.data, logged.statement, self.fetch)
         return tuple(findings)
+
+    def rules(self, history: DirectoryHistory) -> list[str]:
+        """The same; gives the rules that were broken."""
+        return [finding.rule for finding in self.feed(history)]
 
     def history(self) -> DirectoryHistory:
         """A history that has read the whole log, in which nothing may be wrong."""
@@ -440,3 +386,8 @@ class TrustWorld:
         if directory is None:
             raise ValueError("nothing was published")
         return directory
+
+
+@functools.cache
+def _drawn_once() -> TrustWorld:
+    return TrustWorld()

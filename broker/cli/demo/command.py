@@ -10,15 +10,11 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from broker.cli.output import say
 from schemas.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from broker.cli.demo.world import World
 
 EPILOG: Final = """\
 Examples:
@@ -38,7 +34,9 @@ def demo(
     ] = False,
     directory: Annotated[
         Path | None,
-        typer.Option("--directory", file_okay=False, help="A new folder to play in; else a temporary one."),
+        typer.Option(
+            "--directory", file_okay=False, help="A new folder to play in; else a temporary one."
+        ),
     ] = None,
     stop: Annotated[
         Path | None,
@@ -67,6 +65,7 @@ def demo(
 
 
 def _play(folder: Path, *, keep: bool) -> None:
+    from broker.cli.demo.asking import Agencies
     from broker.cli.demo.keeping import explain_kept, write_kept
     from broker.cli.demo.processes import Processes
     from broker.cli.demo.story import Play
@@ -77,7 +76,7 @@ def _play(folder: Path, *, keep: bool) -> None:
     teller = Teller()
     with Processes(folder, passphrase) as processes:
         world = World(folder, processes)
-        play = Play(world, teller)
+        play = Play(world, teller, Agencies(world))
         play.perform()
         if keep:
             play.restore()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from broker.cli.demo.world import World
 
 KEPT_FILE: Final = "demo.json"
-PASSPHRASE_FILE: Final = "passphrase"
+PASSPHRASE_FILE: Final = "passphrase"  # noqa: S105 - a file's name
 _KEPT_BYTES_MAX: Final = 16 * 1024
 
 

@@ -1,20 +1,21 @@
-"""The demonstration's processes: each a real `barid` command, with its passphrase on a file descriptor.
+"""The demonstration's processes: each a `barid` command of its own, with its passphrase on a file descriptor.
 
-May import the standard library and `broker.cli`'s own errors; `world` starts and stops everything here.
-Processes end by their own process id, and all of them end when the block ends.
+May import the standard library and `broker.cli`; `world` runs everything here. Servers end by their own
+process id, and all of them end when the block ends.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +23,25 @@ from typing import Any, Final, Self, TypeVar
 
 from broker.cli.exits import DemoFailure, Exit
 
-COMMAND: Final = (sys.executable, "-m", "broker.cli")
-
-_COMMAND_TIMEOUT_SECONDS: Final = 60.0
-_STOP_TIMEOUT_SECONDS: Final = 10.0
-_POLL_SECONDS: Final = 0.05
+_COMMAND_TIMEOUT_SECONDS: Final = 120.0
+_STOP_TIMEOUT_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.1
 _LOG_TAIL_CHARACTERS: Final = 1500
+
+_FORKS: Final = multiprocessing.get_context("forkserver")
+_LOADED_ONCE: Final = (
+    "broker.cli.main",
+    "broker.audit.setup",
+    "broker.audit.verify",
+    "broker.hub.setup",
+    "broker.node.setup",
+    "broker.node.views",
+    "broker.policy.rules",
+    "httpx",
+    "keys.ceremony",
+    "keys.default_council",
+)
+"""What most commands import: a second of work each, done once for all of them."""
 
 Value = TypeVar("Value")
 
@@ -60,10 +74,14 @@ class Processes:
     _kept: bool = False
 
     def __enter__(self) -> Self:
+        _FORKS.set_forkserver_preload(list(_LOADED_ONCE))
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if kind is not None or not self._kept:
             for name in reversed(list(self._servers)):
@@ -75,30 +93,30 @@ class Processes:
         return {name: server.pid for name, server in self._servers.items()}
 
     def run(
-        self, *arguments: str, expected: Exit = Exit.OK, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        expected: Exit = Exit.OK,
+        environment: Mapping[str, str] | None = None,
     ) -> Done:
-        """Run one command to its end.
+        """Run one command to its end, in a process forked from one that has the libraries loaded.
 
         Raises:
             DemoFailure: it ended with another code than expected, or took too long.
         """
         shown = f"barid {' '.join(arguments)}"
-        with self._environment(environment) as (variables, descriptor):
-            try:
-                done = subprocess.run(  # noqa: S603 - our own command, no shell
-                    [*COMMAND, *arguments],
-                    env=variables,
-                    pass_fds=(descriptor,),
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=_COMMAND_TIMEOUT_SECONDS,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise DemoFailure(
-                    f"`{shown}` did not end within {_COMMAND_TIMEOUT_SECONDS:.0f} s"
-                ) from error
-        result = Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        variables = _without_settings() | dict(environment or {})
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            child = _FORKS.Process(
+                target=_command, args=(arguments, variables, self.passphrase, str(out), str(err))
+            )
+            child.start()
+            child.join(_COMMAND_TIMEOUT_SECONDS)
+            if child.exitcode is None:
+                child.kill()
+                child.join()
+                raise DemoFailure(f"`{shown}` did not end within {_COMMAND_TIMEOUT_SECONDS:.0f} s")
+            result = Done(child.exitcode, out.read_text("utf-8"), err.read_text("utf-8"))
         if result.code != expected:
             raise DemoFailure(
                 f"`{shown}` ended with {result.code}, expected {expected.value};"
@@ -108,18 +126,21 @@ class Processes:
 
     def start(self, name: str, *arguments: str) -> int:
         """Start a server; gives its process id."""
-        log = self.directory / f"{name}.log"
-        with self._environment(None) as (variables, descriptor), log.open("ab") as output:
-            self._servers[name] = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                [*COMMAND, *arguments],
-                env=variables,
-                pass_fds=(descriptor,),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                # Ctrl-C at the terminal is for the demonstration, which then stops its servers.
-                start_new_session=True,
-            )
+        reading = _pipe_with(self.passphrase)
+        try:
+            with (self.directory / f"{name}.log").open("ab") as log:
+                self._servers[name] = subprocess.Popen(  # noqa: S603 - our own command, no shell
+                    [sys.executable, "-m", "broker.cli", *arguments],
+                    env={**_without_settings(), "BARID_PASSPHRASE_FD": str(reading)},
+                    pass_fds=(reading,),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    # Ctrl-C at the terminal is for the demonstration, which then stops its servers.
+                    start_new_session=True,
+                )
+        finally:
+            os.close(reading)
         return self._servers[name].pid
 
     def kill(self, name: str) -> int:
@@ -140,7 +161,7 @@ class Processes:
             server.wait(_STOP_TIMEOUT_SECONDS)
 
     def wait_until(
-        self, what: str, look: Callable[[], Value | None], timeout_seconds: float = 20.0
+        self, what: str, look: Callable[[], Value | None], timeout_seconds: float
     ) -> Value:
         """Look until there is something to see.
 
@@ -158,32 +179,50 @@ class Processes:
     def _check_alive(self) -> None:
         for name, server in self._servers.items():
             if (code := server.poll()) is not None:
-                tail = (self.directory / f"{name}.log").read_text(errors="replace")
+                tail = (self.directory / f"{name}.log").read_text("utf-8", errors="replace")
                 raise DemoFailure(
-                    f"the process `{name}` ended with {code}; its log ends: "
-                    f"{tail[-_LOG_TAIL_CHARACTERS:]}"
+                    f"the process `{name}` ended with {code}; its log ends:"
+                    f" {tail[-_LOG_TAIL_CHARACTERS:]}"
                 )
 
-    @contextmanager
-    def _environment(self, more: Mapping[str, str] | None) -> Any:
-        """This environment without our own settings, and a pipe that holds the passphrase."""
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("BARID_")}
-        reading, writing = os.pipe()
-        try:
-            os.write(writing, self.passphrase)
-            os.close(writing)
-            yield {**variables, "BARID_PASSPHRASE_FD": str(reading), **(more or {})}, reading
-        finally:
-            os.close(reading)
+
+def _without_settings() -> dict[str, str]:
+    """This environment without the settings of another node or keystore."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BARID_")}
+
+
+def _pipe_with(passphrase: bytes) -> int:
+    """The reading end of a pipe that holds the passphrase."""
+    reading, writing = os.pipe()
+    os.write(writing, passphrase)
+    os.close(writing)
+    return reading
+
+
+def _command(
+    arguments: tuple[str, ...], variables: dict[str, str], passphrase: bytes, out: str, err: str
+) -> None:
+    """Be the command: its environment, its output, its exit code."""
+    from broker.cli.main import app
+
+    os.environ.clear()
+    os.environ.update(variables, BARID_PASSPHRASE_FD=str(_pipe_with(passphrase)))
+    for descriptor, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
+    app(args=list(arguments), prog_name="barid")
 
 
 def end_process(process_id: int) -> bool:
-    """Ask a process to end; False if there is none."""
+    """Ask a process to end, and wait; True once it is gone."""
+    deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
     try:
         os.kill(process_id, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            os.kill(process_id, 0)
+            time.sleep(_POLL_SECONDS)
     except ProcessLookupError:
-        return False
-    return True
+        return True
+    return False
 
 
 def free_ports(count: int) -> list[int]:

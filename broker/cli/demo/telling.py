@@ -71,7 +71,9 @@ class Teller:
     def end(self) -> None:
         """Close the story."""
         self.console.print()
-        closing = f"{self.checked} claims were checked, and all of them hold. {self.seconds:.0f} seconds."
+        closing = (
+            f"{self.checked} claims were checked, and all of them hold. {self.seconds:.0f} seconds."
+        )
         self.console.print(Text(closing, style="bold"))
 
     @property

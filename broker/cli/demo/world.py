@@ -5,11 +5,13 @@ May import `broker.cli`; `story` acts in it. Everything in it was made by the co
 
 from __future__ import annotations
 
+import http.client
 import sqlite3
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,21 +105,18 @@ class World:
     def make_keys(self) -> None:
         """Hub, nine nodes and the auditor make their own keys."""
         run = self.processes.run
-        address = f"127.0.0.1:{self.hub_port}"
-        operator = f"127.0.0.1:{self.operator_port}"
+        exchange = ("--exchange", EXCHANGE)
+        where = ("--address", f"127.0.0.1:{self.hub_port}")
+        operator = ("--operator", f"127.0.0.1:{self.operator_port}")
         commands = [
-            ("hub", "init", "--data", str(self.hub), "--exchange", EXCHANGE)
-            + ("--address", address, "--operator", operator),
-            ("audit", "init", "--data", str(self.auditor), "--exchange", EXCHANGE, "--desk", AUDITOR),
+            ("hub", "init", "--data", str(self.hub), *exchange, *where, *operator),
+            ("audit", "init", "--data", str(self.auditor), *exchange, "--desk", AUDITOR),
         ]
         for member in STATES:
             desks = [word for unit in UNITS for word in ("--desk", unit)]
-            port = self.node_ports.get(member, 0)
-            listen = ("--listen", f"127.0.0.1:{port}")
+            listen = ("--listen", f"127.0.0.1:{self.node_ports.get(member, 0)}")
             data = ("--data", str(self.node(member)))
-            commands.append(
-                ("node", "init", *data, "--exchange", EXCHANGE, "--member", member, *desks, *listen)
-            )
+            commands.append(("node", "init", *data, *exchange, "--member", member, *desks, *listen))
         with ThreadPoolExecutor(_PARALLEL_COMMANDS) as pool:
             for _ in pool.map(lambda command: run(*command), commands):
                 pass
@@ -159,12 +158,10 @@ class World:
         return process_id
 
     def _hub_ready(self) -> bool | None:
-        import http.client
-
         connection = http.client.HTTPConnection("127.0.0.1", self.operator_port, timeout=5)
         try:
             connection.request("GET", "/readyz")
-            return True if connection.getresponse().status == 200 else None
+            return True if connection.getresponse().status == HTTPStatus.OK else None
         except OSError:
             return None
         finally:
@@ -173,7 +170,9 @@ class World:
     def start_nodes(self) -> None:
         """Start the nodes of the three states."""
         for member in RUNNING:
-            self.processes.start(f"node-{member}", "node", "serve", "--data", str(self.node(member)))
+            self.processes.start(
+                f"node-{member}", "node", "serve", "--data", str(self.node(member))
+            )
 
     def agency(self, desk: str, *arguments: str, expected: Exit = Exit.OK) -> Done:
         """Run a command of a desk's agency: through the node's HTTPS interface, with the desk's token."""

@@ -59,13 +59,25 @@ def _resigned(world: AuditWorld, sender: str, *desks: str, **changed: Any) -> St
     return sign_statement(PayloadType.ENVELOPE, payload, world.exchange, [identity])
 
 
+def _prolonged(world: AuditWorld) -> bytes:
+    """The header of entry 2 with a later end."""
+    header = parse(Header, _statement(world, 2).payload, 1_000_000)
+    return dump_json(header.model_copy(update={"expires": header.expires + timedelta(hours=1)}))
+
+
 def _forge_header(world: AuditWorld) -> None:
-    statement = _statement(world, 2)
-    header = parse(Header, statement.payload, 1_000_000)
-    payload = dump_json(header.model_copy(update={"expires": header.expires + timedelta(hours=1)}))
-    forged = statement.model_copy(update={"payload": payload})
+    payload = _prolonged(world)
+    forged = _statement(world, 2).model_copy(update={"payload": payload})
     world.alter(2, header=payload, pae=pae_sha256(forged))
     _give_statement(world, 2, forged)
+
+
+def _cross_type(world: AuditWorld) -> None:
+    identity = world.identity("dz/main")
+    answer = world.answer("dz/main", 6, Result.DELIVERED, identity)
+    world.log_answer(
+        sign_statement(PayloadType.RELEASE, answer.payload, world.exchange, [identity])
+    )
 
 
 def _forge_signature(world: AuditWorld) -> None:
@@ -146,6 +158,8 @@ STATEMENTS: list[tuple[str, Case, int, str]] = [
         2,
         "statement",
     ),
+    ("another header", lambda w: w.alter(2, header=_prolonged(w)), 2, "statement"),
+    ("a statement of another kind, signed", _cross_type, 9, "statement"),
     ("another hash", lambda w: w.alter(2, pae="0" * 64), 2, "statement"),
     ("another hash of signatures", lambda w: w.alter(2, signatures="0" * 64), 2, "statement"),
     ("forged header", _forge_header, 2, "signature"),

@@ -15,6 +15,7 @@ from broker.tlog.note import Note, parse_note
 from broker.tlog.receipt import LogVerifier
 from schemas.acknowledgements import Result
 from schemas.errors import ConfigurationError, HubUnreachable, ParseError, Problem
+from schemas.loader import dump_json, load_json
 from schemas.receipts import Opening, OpeningsPage
 from tests.unit.audit.world import AuditWorld, FakeHub, ServedLog, audit, found
 
@@ -117,6 +118,19 @@ def test_size_that_is_signed_and_not_served(story: AuditWorld, tmp_path: Path) -
     report = audit(hub, story, tmp_path)
     assert ("exchange", None, "root") in found(report)
     assert report.findings_by_rule["opening-missing"] < 2000
+
+
+def test_full_tile_above_level_0(story: AuditWorld, tmp_path: Path) -> None:
+    """A tile above level 0 is compared when it is full, 65,536 leaves later."""
+    hub = story.served()
+    data = [number.to_bytes(32, "big") for number in range(65536)]
+    log = ServedLog.of(story.exchange_log, data, [None] * len(data), story.now)
+    hub.logs["exchange"] = log
+    log.tiles[1, 0] = _flip(log.tiles[1, 0])
+    report = audit(hub, story, tmp_path)
+    tiles = [finding for finding in report.findings if finding.rule == "tile"]
+    assert [(finding.index, finding.detail.split()[0]) for finding in tiles] == [(0, "tile/1/000")]
+    assert report.findings_by_rule["opening-missing"] == len(data)
 
 
 def test_swapped_openings_are_found_both(story: AuditWorld, tmp_path: Path) -> None:
@@ -378,6 +392,16 @@ def test_damaged_memory_is_refused(story: AuditWorld, tmp_path: Path) -> None:
         audit(story.served(), story, tmp_path)
 
 
+def test_memory_with_half_the_signatures_is_refused(story: AuditWorld, tmp_path: Path) -> None:
+    """A checkpoint that only one of the log's keys signed is no evidence."""
+    audit(story.served(), story, tmp_path)
+    path = tmp_path / SEEN_FILE
+    kept = load_json(path.read_bytes(), 100_000)
+    path.write_bytes(dump_json({**kept, "exchange": _one_signature(kept["exchange"], 0)}))
+    with pytest.raises(ConfigurationError, match="damaged"):
+        audit(story.served(), story, tmp_path)
+
+
 def test_memory_holds_the_evidence(story: AuditWorld, tmp_path: Path) -> None:
     """The signed checkpoints themselves are kept, and the time of the audit."""
     hub = story.served()
@@ -403,4 +427,6 @@ def test_openings_that_were_not_asked_for_are_passed_over(
             return OpeningsPage(openings=(*page.openings, stray))
 
     hub = story.served()
-    assert found(audit(Talkative(hub.logs, hub.files), story, tmp_path)) == []
+    talkative = Talkative(hub.logs, hub.files)
+    talkative.page_max = 4
+    assert found(audit(talkative, story, tmp_path)) == []

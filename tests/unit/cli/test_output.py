@@ -86,7 +86,9 @@ def test_schema_violation_names_fields() -> None:
     expected = ("$.title: this member is required (here: {})",)
     answered = explain(Problem("schema-violation", errors=[field]))
     assert answered.why == expected
-    checked = explain(ParseError("wrong", (FieldError(**field),)))
+    checked = explain(
+        ParseError("wrong", (FieldError(field["path"], field["rule"], field["value"]),))
+    )
     assert checked.why == expected
 
 

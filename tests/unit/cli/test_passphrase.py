@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import typer
 
-from broker.cli import passphrase
 from broker.cli.passphrase import SOURCES, get_passphrase
 from schemas.errors import ConfigurationError
 
@@ -61,7 +60,7 @@ def test_person_is_asked(monkeypatch: pytest.MonkeyPatch, *, new: bool) -> None:
         return "عبارة مرور طويلة"
 
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
-    monkeypatch.setattr(passphrase.typer, "prompt", prompt)
+    monkeypatch.setattr(typer, "prompt", prompt)
     assert get_passphrase("the node's keystore", new=new) == "عبارة مرور طويلة".encode()
     expected = {"hide_input": True, "confirmation_prompt": new, "err": True}
     assert asked == [("Passphrase of the node's keystore", expected)]

@@ -17,7 +17,7 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture
 def world() -> TrustWorld:
     """An exchange whose first directory is in force."""
-    world = TrustWorld()
+    world = TrustWorld.fresh()
     world.publish()
     return world
 

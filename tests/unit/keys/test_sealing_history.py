@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def world() -> TrustWorld:
     """An exchange whose first directory is in force, without any sealing key."""
-    world = TrustWorld()
+    world = TrustWorld.fresh()
     world.publish()
     return world
 
@@ -35,11 +35,6 @@ def world() -> TrustWorld:
 def announce(world: TrustWorld, epoch: int, **options: object) -> str:
     """Log a key of the desk; gives its keyid."""
     return world.announce(world.sealing_statement(DESK, epoch, **options))  # type: ignore[arg-type]
-
-
-def feed(world: TrustWorld, history: DirectoryHistory) -> list[str]:
-    """Let a history read on; gives the rules that were broken."""
-    return [finding.rule for finding in world.feed(history)]
 
 
 def usable(history: DirectoryHistory, world: TrustWorld) -> str | None:
@@ -117,11 +112,11 @@ def test_an_epoch_is_the_next(world: TrustWorld, epoch: int) -> None:
     history = world.history()
     world.later(days=2)
     announce(world, epoch)
-    assert feed(world, history) == ["sealing-key-epoch"]
+    assert world.rules(history) == ["sealing-key-epoch"]
     assert usable(history, world) == first
     assert history.newest.highest_epoch(DESK) == 1
     second = announce(world, 2)
-    assert feed(world, history) == []
+    assert world.rules(history) == []
     assert usable(history, world) == second
 
 
@@ -129,22 +124,22 @@ def test_a_thief_cannot_burn_the_epochs(world: TrustWorld) -> None:
     """Whoever holds the node identity and jumps to 2^53 - 1 has announced nothing."""
     history = world.history()
     announce(world, INTEGER_MAX)
-    assert feed(world, history) == ["sealing-key-epoch"]
+    assert world.rules(history) == ["sealing-key-epoch"]
     assert history.newest.highest_epoch(DESK) == 0
     announce(world, 1)
-    assert feed(world, history) == []
+    assert world.rules(history) == []
 
 
 def test_a_key_that_does_not_count_uses_up_its_epoch(world: TrustWorld) -> None:
     """An epoch with a weak key is spent: the desk goes on with the next."""
     history = world.history()
     announce(world, 1, public_key=bytes(1216))
-    assert feed(world, history) == ["sealing-key-unusable"]
+    assert world.rules(history) == ["sealing-key-unusable"]
     assert history.newest.highest_epoch(DESK) == 1
     assert usable(history, world) is None
     world.later(days=1)
     second = announce(world, 2)
-    assert feed(world, history) == []
+    assert world.rules(history) == []
     assert usable(history, world) == second
 
 
@@ -171,7 +166,7 @@ def test_a_weak_key_counts_as_none(world: TrustWorld, weaken: object) -> None:
     history = world.history()
     world.later(days=1)
     announce(world, 2, public_key=weaken(SealingPrivateKey.generate().public_bytes()))
-    assert feed(world, history) == ["sealing-key-unusable"]
+    assert world.rules(history) == ["sealing-key-unusable"]
     assert usable(history, world) == first
 
 
@@ -179,7 +174,7 @@ def test_a_key_for_more_than_sixty_days_counts_as_none(world: TrustWorld) -> Non
     """A key that would stay valid for years ends forward secrecy, and does not count."""
     history = world.history()
     announce(world, 1, not_after=START + 60 * DAY + SECOND)
-    assert feed(world, history) == ["sealing-key-unusable"]
+    assert world.rules(history) == ["sealing-key-unusable"]
     assert usable(history, world) is None
 
 
@@ -191,10 +186,10 @@ def test_a_key_lapses_with_the_identity_that_announced_it(world: TrustWorld) -> 
     announce(world, 1)
     history = world.history()
     replace_node(world)
-    assert feed(world, history) == []
+    assert world.rules(history) == []
     assert usable(history, world) is None
     second = announce(world, 2)
-    assert feed(world, history) == []
+    assert world.rules(history) == []
     assert usable(history, world) == second
 
 
@@ -221,7 +216,7 @@ def test_an_identity_that_left_the_directory_announces_nothing(world: TrustWorld
     history = world.history()
     old = replace_node(world)
     announce(world, 1, signer=old)
-    assert feed(world, history) == ["statement-signature"]
+    assert world.rules(history) == ["statement-signature"]
     assert usable(history, world) is None
 
 
@@ -234,7 +229,7 @@ def test_a_revoked_identity_announces_nothing(world: TrustWorld) -> None:
     world.publish()
     history = world.history()
     announce(world, 1)
-    assert feed(world, history) == ["statement-signature"]
+    assert world.rules(history) == ["statement-signature"]
     assert history.newest.highest_epoch(DESK) == 0
 
 
@@ -242,7 +237,7 @@ def test_another_desk_announces_nothing_here(world: TrustWorld) -> None:
     """The judicial desk's node cannot announce a key of the main desk."""
     history = world.history()
     announce(world, 1, signer=world.desks["ly/judicial"].node)
-    assert feed(world, history) == ["statement-signature"]
+    assert world.rules(history) == ["statement-signature"]
     assert usable(history, world) is None
 
 
@@ -251,7 +246,7 @@ def test_a_desk_that_cannot_receive_announces_nothing(world: TrustWorld, desk: s
     """An unknown desk, or one without a node identity, has no sealing key."""
     history = world.history()
     world.announce(world.sealing_statement(desk, 1, signer=world.desks[DESK].node))
-    assert feed(world, history) == ["statement-signature"]
+    assert world.rules(history) == ["statement-signature"]
     assert history.newest.highest_epoch(desk) == 0
 
 
@@ -271,124 +266,13 @@ def test_a_statement_that_does_not_verify_stops_the_desks_keys(world: TrustWorld
     assert usable(history, world) == stolen
     world.later(days=1)
     world.announce(_break(world.sealing_statement(DESK, 2, revokes=(stolen,))))
-    assert feed(world, history) == ["statement-signature"]
+    assert world.rules(history) == ["statement-signature"]
     assert usable(history, world) is None
     assert history.newest.highest_epoch(DESK) == 2
     world.later(days=1)
     third = announce(world, 3)
-    assert feed(world, history) == []
+    assert world.rules(history) == []
     assert usable(history, world) == third
-
-
-# Rates.
-
-
-@pytest.mark.parametrize(
-    ("gap", "rules"), [(DAY - SECOND, ["sealing-key-rate"]), (DAY, [])], ids=["too-soon", "a-day"]
-)
-def test_an_identity_announces_once_in_a_day(
-    world: TrustWorld, gap: timedelta, rules: list[str]
-) -> None:
-    """A second key within 24 hours does not count, and uses up its epoch."""
-    first = announce(world, 1)
-    history = world.history()
-    world.now = START + gap
-    second = announce(world, 2)
-    assert feed(world, history) == rules
-    assert usable(history, world) == (first if rules else second)
-    assert history.newest.highest_epoch(DESK) == 2
-
-
-def test_a_revocation_has_a_rate_of_its_own(world: TrustWorld) -> None:
-    """Minutes after its daily key a desk can still revoke it, once."""
-    first = announce(world, 1)
-    world.later(minutes=1)
-    second = announce(world, 2, revokes=(first,))
-    history = world.history()
-    assert usable(history, world) == second
-    world.later(minutes=1)
-    announce(world, 3, revokes=(second,))
-    assert feed(world, history) == ["sealing-key-rate"]
-    assert usable(history, world) == second
-
-
-def test_a_new_identity_has_a_rate_of_its_own(world: TrustWorld) -> None:
-    """Whoever replaced a stolen identity announces a key at once."""
-    announce(world, 1)
-    world.later(minutes=1)
-    replace_node(world)
-    second = announce(world, 2)
-    assert usable(world.history(), world) == second
-
-
-# Revocations.
-
-
-def test_a_revocation_covers_all_lower_epochs(world: TrustWorld) -> None:
-    """Revoking the second key revokes the first as well, in states from then on."""
-    announce(world, 1)
-    world.later(days=1)
-    second = announce(world, 2)
-    world.later(days=1)
-    third = announce(world, 3, revokes=(second,))
-    history = world.history()
-    revoked = [record.revoked for record in history.newest.sealing_keys(DESK)]
-    assert revoked == [True, True, False]
-    assert usable(history, world) == third
-    earlier = history.at(history.size - 1)
-    assert [record.revoked for record in earlier.sealing_keys(DESK)] == [False, False]
-
-
-def test_a_revocation_spares_higher_epochs(world: TrustWorld) -> None:
-    """Revoking the first key leaves the second in use when the third lapses."""
-    first = announce(world, 1)
-    world.later(days=1)
-    second = announce(world, 2)
-    world.later(days=1)
-    announce(world, 3, revokes=(first,), not_after=world.now + DAY)
-    history = world.history()
-    world.later(days=2)
-    assert usable(history, world) == second
-
-
-def test_a_revocation_outlives_the_identity_that_signed_it(world: TrustWorld) -> None:
-    """A key revoked under an old identity stays revoked when that identity comes back."""
-    first = announce(world, 1)
-    world.later(days=1)
-    announce(world, 2, revokes=(first,))
-    original = world.member_files["ly"]
-    replace_node(world)
-    world.change_member("ly", lambda _: original)
-    world.publish()
-    record = world.state().sealing_keys(DESK)[0]
-    assert record.revoked
-    assert not record.usable(world.now, record.signer)
-
-
-@pytest.mark.parametrize("stranger", ["another-desk", "unknown"])
-def test_a_revocation_reaches_own_keys_only(world: TrustWorld, stranger: str) -> None:
-    """A statement that would revoke another desk's key, or no key at all, does not count."""
-    own = announce(world, 1)
-    other = world.announce(world.sealing_statement("tn/main", 1))
-    history = world.history()
-    world.later(days=1)
-    revokes = tuple(sorted({own, other if stranger == "another-desk" else "0" * 64}))
-    announce(world, 2, revokes=revokes)
-    assert feed(world, history) == ["sealing-key-revokes"]
-    assert usable(history, world) == own
-    record = history.newest.sealing_key("tn/main", world.now)
-    assert record is not None
-    assert record.keyid == other
-
-
-def test_a_weak_key_still_revokes(world: TrustWorld) -> None:
-    """The desk signed the revocation: that the new key is weak does not bring the old one back."""
-    first = announce(world, 1)
-    history = world.history()
-    world.later(days=1)
-    announce(world, 2, revokes=(first,), public_key=bytes(1216))
-    assert feed(world, history) == ["sealing-key-unusable"]
-    assert usable(history, world) is None
 
 
 # What was logged, and what is shown.
@@ -421,7 +305,7 @@ def test_a_key_of_another_exchange_is_a_finding(world: TrustWorld) -> None:
     """A sealing key cannot be replayed from an exercise."""
     history = world.history()
     announce(world, 1, exchange="another-exchange")
-    assert feed(world, history) == ["wrong-exchange"]
+    assert world.rules(history) == ["wrong-exchange"]
     assert history.newest.highest_epoch(DESK) == 0
 
 
@@ -437,7 +321,7 @@ def test_a_statement_that_is_no_sealing_key_is_a_finding(
         payload = payload.replace(b'"epoch":1', b'"epoch":0')
     history = world.history()
     world.announce(sign_statement(payload_type, payload, world.exchange, [node]))
-    assert feed(world, history) == ["entry-invalid"]
+    assert world.rules(history) == ["entry-invalid"]
     assert (history.size, history.newest.highest_epoch(DESK)) == (2, 0)
 
 
@@ -456,7 +340,7 @@ def test_the_keyid_is_the_hash_of_the_pae(world: TrustWorld) -> None:
 
 def test_a_key_announced_before_any_directory_counts_for_nothing() -> None:
     """Without a directory there are no desks."""
-    world = TrustWorld()
+    world = TrustWorld.fresh()
     statement = world.sealing_statement(DESK, 1)
     world.log(
         DeskSealingKey(
@@ -468,4 +352,4 @@ def test_a_key_announced_before_any_directory_counts_for_nothing() -> None:
         statement,
     )
     history = world.empty_history()
-    assert feed(world, history) == ["statement-signature"]
+    assert world.rules(history) == ["statement-signature"]

@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from broker.db import open_sqlcipher, reading
+from broker.db import reading
 from broker.node import tables
 from broker.node.deliveries import deliveries_of
 from broker.node.home import Home
 from broker.node.queueing import Order, queue
 from broker.node.sending import Sender
-from tests.unit.node.world import DATABASE_KEY, NodeWorld, PaperClient, document, new_id
+from tests.unit.node.world import NodeWorld, PaperClient, document, new_id, open_database
 
 
 class Bench:
@@ -32,8 +32,7 @@ class Bench:
     def restart(self) -> None:
         """Kill the process: only the disk is left."""
         self.home.engine.dispose()
-        engine = open_sqlcipher(self.home.data / "node.db", DATABASE_KEY)
-        self.home = replace(self.home, engine=engine)
+        self.home = replace(self.home, engine=open_database(self.home.data))
         self.sender, self.client = self._start()
 
     def queue(self, *to: str, **changed: Any) -> str:

@@ -22,8 +22,7 @@ from tests.unit.node.world import NodeWorld
 
 @pytest.fixture
 def bench(world: NodeWorld, ly: Home) -> Bench:
-    """ly/main's outbox; every other desk has a sealing key."""
-    world.announce_for_all_but("ly/main")
+    """ly/main's outbox."""
     return Bench(world, ly)
 
 

@@ -99,8 +99,7 @@ class Agency:
 
 @pytest.fixture
 def agency(world: NodeWorld, tn: Home) -> Agency:
-    """An agency of tn/main; every other desk has a sealing key."""
-    world.announce_for_all_but("tn/main", "tn/judicial")
+    """An agency of tn/main."""
     return Agency(world, tn)
 
 

@@ -29,7 +29,6 @@ from tests.unit.node.world import NodeWorld
 @pytest.fixture
 def bench(world: NodeWorld, ly: Home) -> Bench:
     """ly/main's outbox; every desk but ne/main has a sealing key."""
-    world.announce_for_all_but("ly/main", "ne/main")
     return Bench(world, ly)
 
 

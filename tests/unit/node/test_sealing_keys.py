@@ -23,6 +23,12 @@ DESK = "ly/main"
 
 
 @pytest.fixture
+def world(bare: NodeWorld) -> NodeWorld:
+    """An exchange in which the desks of ly have no sealing key."""
+    return bare
+
+
+@pytest.fixture
 def home(world: NodeWorld, tmp_path: Path) -> Home:
     """A node of ly that has no sealing key yet."""
     return world.home(tmp_path, "ly", "main")
@@ -179,8 +185,10 @@ def test_a_slower_clock_at_the_hub_finds_the_key_usable(world: NodeWorld, home: 
     assert world.newest.sealing_key(DESK, earlier - timedelta(seconds=1)) is None
 
 
-def test_the_key_of_another_desk_is_not_given(world: NodeWorld, tn: Home) -> None:
+def test_the_key_of_another_desk_is_not_given(world: NodeWorld, tmp_path: Path) -> None:
     """One desk's slots are not opened with another desk's key."""
+    tn = world.home(tmp_path, "tn", "judicial", "main")
+    world.announce_for(tn)
     record = world.newest.sealing_key("tn/judicial", world.now)
     assert record is not None
     assert private_key(tn, "tn/main", record.keyid) is None

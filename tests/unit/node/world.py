@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import uuid_utils
+from sqlalchemy import Engine, event
 
 from broker.client import HubClient
 from broker.db import migrate, open_sqlcipher
@@ -90,6 +91,26 @@ def _migrated() -> Path:
     engine.dispose()
     atexit.register(shutil.rmtree, path.parent)
     return path
+
+
+def open_database(data: Path) -> Engine:
+    """Open a node's database; tests kill processes, never the power, so that they need no fsync."""
+    engine = open_sqlcipher(data / "node.db", DATABASE_KEY)
+    engine.dispose()
+
+    def on_connect(raw: Any, _record: Any) -> None:
+        raw.execute("PRAGMA synchronous = OFF")
+
+    event.listen(engine, "connect", on_connect)
+    return engine
+
+
+def copy_home(home: Home, folder: Path) -> Home:
+    """The same node once more, on a disk of its own."""
+    data = folder / home.settings.member
+    shutil.copytree(home.data, data)
+    keystore = Keystore(data / "keystore", home.keystore._box)
+    return replace(home, data=data, keystore=keystore, engine=open_database(data))
 
 
 def new_id() -> str:
@@ -179,7 +200,7 @@ class NodeWorld(TrustWorld):
             listen=Listen(host="127.0.0.1", port=0),
         )
         shutil.copy(_migrated(), data / "node.db")
-        engine = open_sqlcipher(data / "node.db", DATABASE_KEY)
+        engine = open_database(data)
         desks = {}
         for desk in settings.desk_ids:
             node = self.desks[desk].node
@@ -243,7 +264,8 @@ class NodeWorld(TrustWorld):
         statement = _statement(envelope)
         header = parse_header(statement)
         check = changed.pop("check", True)
-        policies = dict.fromkeys(header.desks, ("states-to-states",))
+        permitted: tuple[str, ...] = ("states-to-states",)
+        policies = dict.fromkeys(header.desks, permitted)
         if check:
             check_sealed_bytes(header, envelope.slots, envelope.body)
             policies = admit(statement, header, self.newest, self.now)
@@ -291,7 +313,7 @@ class NodeWorld(TrustWorld):
         """A desk's signed answer to one envelope; `signer` and members of the payload may differ."""
         signer = changed.pop("signer", self.desks[desk].node)
         header = parse_header(self.items[entry].statement)
-        item = {
+        item: dict[str, Any] = {
             "from_": header.from_,
             "id": header.id,
             "origin": self.exchange_log.origin,

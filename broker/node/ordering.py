@@ -1,0 +1,83 @@
+"""Handing in a bulletin over HTTPS: the query that says where it goes, the body, and their documentation.
+
+May import FastAPI and the node's own rooms; `routes` uses it for sending and for checking alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import Query
+
+from broker.node.examples import THREAT_BULLETIN
+from broker.node.queueing import Order
+from schemas.bulletin.vocabularies import Precedence
+from schemas.errors import Problem
+from schemas.limits import RECIPIENTS_MAX
+from schemas.scalars import MEMBER_PATTERN, UNIT_PATTERN, parse_time
+
+DeskName = Annotated[str, Query(pattern=f"^{MEMBER_PATTERN}/{UNIT_PATTERN}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The query of a bulletin that is handed in: where it goes, how urgently, for how long."""
+
+    to: tuple[str, ...]
+    groups: tuple[str, ...]
+    precedence: Precedence
+    expires: str | None
+
+    def order(self, desk: str, document: bytes) -> Order:
+        """The order that a bulletin and this query make. Raises Problem `bad-parameter`."""
+        try:
+            expires = None if self.expires is None else parse_time(self.expires)
+        except ValueError as error:
+            raise Problem("bad-parameter", f"expires: {error}") from error
+        return Order(desk, document, self.to, self.groups, self.precedence, expires)
+
+
+def read_where(
+    to: Annotated[
+        list[DeskName],
+        Query(max_length=RECIPIENTS_MAX, description="A desk. Repeat it.", examples=[["tn/main"]]),
+    ] = [],  # noqa: B006 - FastAPI copies it
+    group: Annotated[
+        list[str],
+        Query(max_length=64, description="A group of the council: its main desks. Repeat it."),
+    ] = [],  # noqa: B006 - FastAPI copies it
+    precedence: Precedence = Precedence.ROUTINE,
+    expires: Annotated[
+        str | None,
+        Query(
+            description="UTC, at most 30 days ahead, as 2026-12-24T22:00:00Z; by default 30 days."
+        ),
+    ] = None,
+) -> Where:
+    """Read the query; FastAPI calls it."""
+    return Where(tuple(to), tuple(group), precedence, expires)
+
+
+BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "The bulletin. These exact bytes are sealed and signed.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object"},
+                "examples": {"threat_bulletin": {"value": THREAT_BULLETIN}},
+            }
+        },
+    }
+}
+
+BULLETIN_PROBLEMS: Final = (
+    "token-scope",
+    "malformed-json",
+    "schema-violation",
+    "too-large",
+    "attachments-unavailable",
+    "unknown-recipient",
+    "busy",
+)

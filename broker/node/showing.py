@@ -1,0 +1,101 @@
+"""Rows of the database as the agency interface shows them.
+
+May import `schemas` and the node's own rooms; `service` calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Row
+
+from broker.node.clock import from_seconds
+from broker.node.deliveries import Delivery
+from broker.node.received import Summary
+from broker.node.state import DeliveryState, OutboxState
+from broker.node.views import (
+    DeliveryView,
+    EnvelopeView,
+    MarkingView,
+    ReceivedSummary,
+    RecipientState,
+    SentSummary,
+    StepView,
+)
+from schemas.bulletin import parse_bulletin
+from schemas.bulletin.vocabularies import Precedence
+from schemas.loader import load_json, parse
+from schemas.problems import PROBLEM_BYTES_MAX
+from schemas.receipts import AcknowledgementProof, Receipt
+
+_LIST_BYTES_MAX: Final = 1024 * 1024
+
+
+def states_view(states: Mapping[str, DeliveryState]) -> tuple[RecipientState, ...]:
+    """Where a bulletin stands with each recipient."""
+    return tuple(RecipientState(desk=desk, state=state) for desk, state in states.items())
+
+
+def sent_summary(row: Row[Any], states: Mapping[str, DeliveryState]) -> SentSummary:
+    """An own bulletin, as a list shows it."""
+    bulletin = parse_bulletin(row.document)
+    return SentSummary(
+        id=bulletin.id,
+        kind=bulletin.kind,
+        status=bulletin.status,
+        title=bulletin.title,
+        precedence=Precedence(row.precedence),
+        queued=from_seconds(row.queued),
+        expires=from_seconds(row.expires),
+        recipients=states_view(states),
+    )
+
+
+def delivery_view(delivery: Delivery) -> DeliveryView:
+    """One recipient with every step and proof."""
+    steps = tuple(
+        StepView(
+            state=step.state,
+            at=step.at,
+            reason=step.reason,
+            policies=step.policies,
+            envelope=step.envelope_id,
+            proof=None
+            if step.proof is None
+            else parse(AcknowledgementProof, step.proof, PROBLEM_BYTES_MAX),
+        )
+        for step in delivery.steps
+    )
+    return DeliveryView(desk=delivery.recipient, state=delivery.state, steps=steps)
+
+
+def envelope_view(row: Row[Any]) -> EnvelopeView:
+    """One envelope with its receipt."""
+    return EnvelopeView(
+        id=row.envelope_id,
+        state=OutboxState(row.state),
+        recipients=tuple(load_json(row.desks, _LIST_BYTES_MAX)),
+        sealed=from_seconds(row.created),
+        receipt=None if row.receipt is None else parse(Receipt, row.receipt, PROBLEM_BYTES_MAX),
+        problem=row.problem,
+    )
+
+
+def received_summary(summary: Summary) -> ReceivedSummary:
+    """A received bulletin, as the inbox shows it."""
+    bulletin = parse_bulletin(summary.document)
+    return ReceivedSummary(
+        sender=summary.sender,
+        id=bulletin.id,
+        kind=bulletin.kind,
+        status=bulletin.status,
+        title=bulletin.title,
+        topics=bulletin.topics,
+        marking=MarkingView(
+            tlp=bulletin.marking.tlp, classification=bulletin.marking.classification
+        ),
+        precedence=summary.precedence,
+        received=summary.received,
+        read=summary.read,
+    )
