@@ -49,27 +49,57 @@ class SettledLeaf:
     opened: OpenedLeaf | None
 
 
-def settle(log: LogName, served: ServedLeaf, findings: Findings) -> SettledLeaf:
-    """Decide what a leaf is, and report which of the hub's three answers about it is wrong.
+@dataclass(frozen=True, slots=True)
+class LeafAnswers:
+    """The leaf hash (32 bytes) that each answer of the hub amounts to; None where there is none.
 
-    Two answers that agree outvote the third, so that one alteration is one finding; the root, which the
-    hub signed, then judges them together.
+    `tile` stands in the tile, `told` is that of the bundle's entry, `shown` that of the opening.
     """
-    told = None if served.data is None else leaf_hash(served.data)
-    shown = None if served.opening is None else _leaf_of(log, served.opening)
-    leaf = _majority(served.tile_hash, told, shown)
-    if served.tile_hash not in (None, leaf):
-        findings.add(log, served.index, "tile", "the tile of level 0 has another hash here")
-    if told not in (None, leaf):
-        findings.add(log, served.index, "bundle", "the entry bundle holds another entry here")
-    if served.opening is None:
-        findings.add(log, served.index, "opening-missing", "the hub gave no opening of this leaf")
-        return SettledLeaf(leaf, None)
-    if shown != leaf:
-        findings.add(log, served.index, "opening", "the opening does not hash to this leaf")
-        return SettledLeaf(leaf, None)
-    opening = served.opening
-    return SettledLeaf(leaf, OpenedLeaf(served.index, leaf, opening.entry, opening.statement))
+
+    log: LogName
+    served: ServedLeaf
+    tile: bytes | None
+    told: bytes | None
+    shown: bytes | None
+
+    @classmethod
+    def of(cls, log: LogName, served: ServedLeaf) -> LeafAnswers:
+        """Hash what the hub serves of one leaf."""
+        told = None if served.data is None else leaf_hash(served.data)
+        shown = None if served.opening is None else _leaf_of(log, served.opening)
+        return cls(log, served, served.tile_hash, told, shown)
+
+    @property
+    def disputed(self) -> bool:
+        """Whether two answers contradict each other."""
+        return len({self.tile, self.told, self.shown} - {None}) > 1
+
+    def settle(self, findings: Findings, *, tiles_are_signed: bool) -> SettledLeaf:
+        """Decide what the leaf is, and report which answers about it are wrong.
+
+        Args:
+            tiles_are_signed: whether the tiles of level 0 make the root that the hub signed. If so, they
+                are right. Else two answers that agree outvote the third.
+        """
+        leaf = self._leaf(tiles_are_signed)
+        index, opening = self.served.index, self.served.opening
+        if self.tile not in (None, leaf):
+            findings.add(self.log, index, "tile", "the tile of level 0 has another hash here")
+        # Bundle and opening of one altered entry are one finding.
+        if self.told not in (None, leaf, self.shown):
+            findings.add(self.log, index, "bundle", "the entry bundle holds another entry here")
+        if opening is None:
+            findings.add(self.log, index, "opening-missing", "the hub gave no opening of this leaf")
+            return SettledLeaf(leaf, None)
+        if self.shown != leaf:
+            findings.add(self.log, index, "opening", "the opening does not hash to this leaf")
+            return SettledLeaf(leaf, None)
+        return SettledLeaf(leaf, OpenedLeaf(index, leaf, opening.entry, opening.statement))
+
+    def _leaf(self, tiles_are_signed: bool) -> bytes:
+        if self.told is not None and self.told == self.shown and not tiles_are_signed:
+            return self.told
+        return self.tile or self.told or self.shown or UNKNOWN_LEAF
 
 
 def _leaf_of(log: LogName, opening: Opening) -> bytes | None:
@@ -77,9 +107,3 @@ def _leaf_of(log: LogName, opening: Opening) -> bytes | None:
     if log == "directory":
         return leaf_hash(opening.entry) if opening.salt is None else None
     return None if opening.salt is None else exchange_leaf(opening.salt, opening.entry)
-
-
-def _majority(tile: bytes | None, told: bytes | None, shown: bytes | None) -> bytes:
-    if told is not None and told == shown:
-        return told
-    return tile or told or shown or UNKNOWN_LEAF

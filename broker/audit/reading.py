@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import Final, Protocol, TypeVar
 
-from broker.audit.leaves import ServedLeaf
+from broker.audit.leaves import LeafAnswers, ServedLeaf, SettledLeaf
 from broker.audit.rules import Findings, LogName
-from broker.audit.tree import RebuiltTile
+from broker.audit.tree import GrowingTree, RebuiltTile
 from broker.client import TrustFileAbsent
+from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.merkle import HASH_BYTES
 from broker.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, decode_entries, tile_path, tile_width
 from schemas.errors import Fault, Finality, HubUnreachable, ParseError, Problem
@@ -64,17 +65,24 @@ class LogReader:
     """Reads one log of one generation, up to the size of a checkpoint.
 
     Args:
-        size: leaves of the checkpoint; nothing beyond is asked for.
+        checkpoint: whose leaves are read; nothing beyond them is asked for.
     """
 
     def __init__(
-        self, source: LogSource, log: LogName, generation: int, size: int, findings: Findings
+        self,
+        source: LogSource,
+        log: LogName,
+        generation: int,
+        checkpoint: Checkpoint,
+        findings: Findings,
     ) -> None:
         self._source = source
         self._log: LogName = log
         self._generation = generation
-        self._size = size
+        self._size = checkpoint.size
+        self._root = checkpoint.root
         self._findings = findings
+        self._tiles_are_signed: bool | None = None
 
     async def leaves(self) -> AsyncIterator[list[ServedLeaf]]:
         """Every leaf in order, a tile's width at a time: 1 to 256 of them.
@@ -86,7 +94,7 @@ class LogReader:
             start = tile_index * TILE_WIDTH
             width = tile_width(0, tile_index, self._size)
             tile, bundle, openings = await asyncio.gather(
-                self._hashes(tile_index, width),
+                self._checked_hashes(tile_index, width),
                 self._bundle(tile_index, width),
                 self._openings(start, start + width),
             )
@@ -103,6 +111,27 @@ class LogReader:
             if empty_tiles == _EMPTY_TILES_MAX:
                 return
 
+    async def settle(self, batch: list[ServedLeaf]) -> list[SettledLeaf]:
+        """Decide what each leaf is; the first dispute is settled by all tiles against the signed root."""
+        answers = [LeafAnswers.of(self._log, served) for served in batch]
+        signed = False
+        if any(answer.disputed for answer in answers):
+            if self._tiles_are_signed is None:
+                self._tiles_are_signed = await self._make_root() == self._root
+            signed = self._tiles_are_signed
+        return [answer.settle(self._findings, tiles_are_signed=signed) for answer in answers]
+
+    async def _make_root(self) -> bytes | None:
+        """The root that the tiles of level 0 make alone; None if one is not served."""
+        tree = GrowingTree()
+        for tile_index in range(-(-self._size // TILE_WIDTH)):
+            hashes = await self._hashes(tile_index, tile_width(0, tile_index, self._size))
+            if hashes is None:
+                return None
+            for leaf in hashes:
+                tree.add(leaf)
+        return tree.root()
+
     async def check_tile(self, rebuilt: RebuiltTile) -> None:
         """Report a tile above level 0 that is not the one that the leaves make."""
         path = tile_path(rebuilt.level, rebuilt.index, rebuilt.width)
@@ -112,12 +141,17 @@ class LogReader:
             what = "is missing" if served is None else "is not the one that the leaves make"
             self._findings.add(self._log, first_leaf, "tile", f"{path} {what}")
 
+    async def _checked_hashes(self, index: int, width: int) -> list[bytes] | None:
+        hashes = await self._hashes(index, width)
+        if hashes is None:
+            detail = f"{tile_path(0, index, width)} is missing, or has the wrong size"
+            self._findings.add(self._log, index * TILE_WIDTH, "tile", detail)
+        return hashes
+
     async def _hashes(self, index: int, width: int) -> list[bytes] | None:
         path = tile_path(0, index, width)
         data = await ask(self._source.tile(self._log, self._generation, path))
         if data is None or len(data) != width * HASH_BYTES:
-            what = "is missing" if data is None else "has the wrong size"
-            self._findings.add(self._log, index * TILE_WIDTH, "tile", f"{path} {what}")
             return None
         return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
 

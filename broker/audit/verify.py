@@ -16,7 +16,7 @@ from typing import Final
 from broker.audit.directory import DirectoryAudit
 from broker.audit.exchange import DirectoryLimits, ExchangeAudit, ExchangeCounts
 from broker.audit.growth import Growth
-from broker.audit.leaves import OpenedLeaf, settle
+from broker.audit.leaves import OpenedLeaf
 from broker.audit.reading import LogReader, LogSource, ask
 from broker.audit.report import AuditedLog, AuditReport
 from broker.audit.rules import Finding, Findings, LogName
@@ -170,8 +170,7 @@ class _Audit:
         reader = self._reader("directory", told)
         growth = self._growth("directory", told)
         async for batch in reader.leaves():
-            for served in batch:
-                settled = settle("directory", served, self._findings)  # Step 3.
+            for settled in await reader.settle(batch):  # Step 3.
                 growth.add(settled.leaf)  # Step 2.
                 if settled.opened is None:
                     self._directory.skip()
@@ -219,11 +218,10 @@ class _Audit:
             self._findings,
         )
         async for batch in reader.leaves():
-            for served in batch:
-                settled = settle("exchange", served, self._findings)  # Step 3.
+            for index, settled in enumerate(await reader.settle(batch), batch[0].index):  # Step 3.
                 growth.add(settled.leaf)  # Step 2.
                 if settled.opened is None:
-                    audit.skip(served.index)
+                    audit.skip(index)
                 else:
                     audit.add(settled.opened)  # Steps 5 to 9.
             await _check_tiles(reader, growth.tree.take_full_tiles())
@@ -233,7 +231,7 @@ class _Audit:
 
     def _reader(self, log: LogName, told: _Told) -> LogReader:
         generation = self._invitation.logs.generation
-        return LogReader(self._source, log, generation, told.checkpoint.size, self._findings)
+        return LogReader(self._source, log, generation, told.checkpoint, self._findings)
 
     def _seen_of(self, log: LogName) -> SeenLog | None:
         if self._seen is None:

@@ -23,7 +23,7 @@ from broker.cli.node_client import (
     TrustFile,
 )
 from broker.cli.options import AsJson, read_moment, utc_now
-from broker.cli.output import note, print_json, print_table, say, title_of
+from broker.cli.output import UNWITNESSED, note, print_json, print_table, say, title_of
 from schemas.bulletin.vocabularies import Kind, Precedence
 from schemas.errors import ConfigurationError, ParseError
 from schemas.limits import BULLETIN_BYTES_MAX
@@ -212,6 +212,7 @@ def send(
         return
     say(f"In the outbox of {desk}: {view.id}. From here nothing is lost.")
     print_table(("TO", "STATE"), ((each.desk, each.state) for each in view.recipients))
+    note(UNWITNESSED)
     note(f"Next: barid bulletin status {view.id} --desk {desk}")
 
 
@@ -261,6 +262,7 @@ def status(
             for each in listed.bulletins
         ),
     )
+    note(UNWITNESSED)
 
 
 def _show_sent(sent: SentView) -> None:
@@ -289,7 +291,7 @@ def _show_sent(sent: SentView) -> None:
         why = f" ({envelope.problem})" if envelope.problem else ""
         say(f"envelope {envelope.id}: {envelope.state}{why}, {where}")
     if not sent.witnessed:
-        say("Unwitnessed: a test exchange, whose log nobody cosigns.")
+        say(UNWITNESSED)
 
 
 def _read(file: str) -> bytes:

@@ -19,7 +19,7 @@ from broker.cli.node_client import (
     TrustFile,
 )
 from broker.cli.options import AsJson
-from broker.cli.output import note, print_json, print_table, say, title_of
+from broker.cli.output import UNWITNESSED, note, print_json, print_table, say, title_of
 from schemas.limits import INBOX_PAGE_MAX
 from schemas.scalars import format_time
 
@@ -80,6 +80,7 @@ def list_inbox(
             for each in view.bulletins
         ),
     )
+    note(UNWITNESSED)
     if view.next:
         note(f"There is more: --after {view.next}")
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
 from broker.cli.exits import Exit
-from broker.cli.options import AsJson, Data, Exchange, utc_now
+from broker.cli.options import AsJson, Data, Exchange, arguments_checked, utc_now
 from broker.cli.output import print_json, say
 from broker.cli.passphrase import get_passphrase
 from broker.settings import AuditorSettings
@@ -46,12 +45,8 @@ def init(
     """Make an auditor: the request key of its desk, and its member's request to the governors."""
     from broker.audit.setup import init_auditor
 
-    try:
+    with arguments_checked("--exchange", "--desk"):
         settings = AuditorSettings(exchange=exchange, desk=desk)
-    except ValidationError as error:
-        raise typer.BadParameter(
-            error.errors()[0]["msg"], param_hint="--exchange, --desk"
-        ) from error
     passphrase = get_passphrase("the new auditor's keystore", new=True)
     request = init_auditor(data, settings, passphrase, utc_now())
     say(f"The auditor {desk} of {exchange} is made in {data}.")

@@ -38,7 +38,7 @@ class Exit(IntEnum):
         return member
 
     OK = 0, "done"
-    REFUSED = 1, "refused by a rule, a schema, the node or the hub: the message names which"
+    REFUSED = 1, "refused by a rule, a schema, node or hub: the message names which"
     USAGE = 2, "the command was called wrongly"
     FINDINGS = 3, "the audit found something: each finding names its log, index and rule"
     UNREACHABLE = 4, "the hub or the node does not answer, or is not ready"

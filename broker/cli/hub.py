@@ -17,6 +17,7 @@ from broker.cli.options import (
     AsJson,
     Data,
     Exchange,
+    arguments_checked,
     read_address,
     utc_now,
 )
@@ -63,13 +64,16 @@ def init(
     from keys.keystore import Keystore
 
     public = read_address(address, "--address")
-    settings = HubSettings(
-        exchange=exchange,
-        listen=public if listen is None else read_address(listen, "--listen"),
-        operator=read_address(operator, "--operator"),
-        authority=address.lower(),
-        names=(public.host,),
-    )
+    inside = public if listen is None else read_address(listen, "--listen")
+    asked_at = read_address(operator, "--operator")
+    with arguments_checked("--exchange", "--address"):
+        settings = HubSettings(
+            exchange=exchange,
+            listen=inside,
+            operator=asked_at,
+            authority=address.lower(),
+            names=(public.host,),
+        )
     passphrase = get_passphrase("the new hub's keystore", new=True)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     keystore = Keystore.create(data / KEYSTORE_DIRECTORY, passphrase)
@@ -160,8 +164,8 @@ def health(data: Data, as_json: AsJson = False) -> None:
     )
     try:
         connection.request("GET", "/readyz")
-        answer = connection.getresponse()
-        ready, said = answer.status == HTTPStatus.OK, answer.read(_HEALTH_BYTES_MAX).decode()
+        with connection.getresponse() as answer:
+            ready, said = answer.status == HTTPStatus.OK, answer.read(_HEALTH_BYTES_MAX).decode()
     except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
         raise HubUnreachable(f"{where}: {str(error) or type(error).__name__}") from error
     finally:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from pydantic import ValidationError
 
-from broker.cli.options import AsJson, Data, Exchange, read_address, utc_now
+from broker.cli.options import AsJson, Data, Exchange, arguments_checked, read_address, utc_now
 from broker.cli.output import note, print_json, print_table, say
 from broker.cli.passphrase import get_passphrase
 from broker.settings import NodeSettings, load_node
@@ -57,16 +56,11 @@ def init(
     """Make a node: its desks' keys, its encrypted database, its member's request to the governors."""
     from broker.node.setup import init_node
 
-    try:
+    where = read_address(listen, "--listen")
+    with arguments_checked("--exchange", "--member", "--desk"):
         settings = NodeSettings(
-            exchange=exchange,
-            member=member,
-            desks=tuple(sorted(set(desk))),
-            listen=read_address(listen, "--listen"),
+            exchange=exchange, member=member, desks=tuple(sorted(set(desk))), listen=where
         )
-    except ValidationError as error:
-        hint = "--exchange, --member, --desk"
-        raise typer.BadParameter(error.errors()[0]["msg"], param_hint=hint) from error
     passphrase = get_passphrase("the new node's keystore", new=True)
     request = init_node(data, settings, passphrase, utc_now(), names=tuple(name or ()))
     say(f"The node of {', '.join(settings.desk_ids)} is made in {data}.")
@@ -161,7 +155,13 @@ def create(
         note(f"Token {made.token_id} allows {' and '.join(made.actions)} at {whole}.")
 
 
-@token.command("list")
+@token.command(
+    "list",
+    epilog="""\
+Example:
+
+  barid node token list --data TN""",
+)
 def list_all(data: Data, as_json: AsJson = False) -> None:
     """List all tokens, revoked ones too; their secrets are kept nowhere."""
     from broker.db import reading
@@ -191,7 +191,13 @@ def list_all(data: Data, as_json: AsJson = False) -> None:
     )
 
 
-@token.command("revoke")
+@token.command(
+    "revoke",
+    epilog="""\
+Example:
+
+  barid node token revoke --data TN 3f6a1c9e20b4""",
+)
 def revoke(data: Data, token_id: TokenId) -> None:
     """Make a token worthless at once."""
     from broker.db import writing

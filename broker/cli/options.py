@@ -7,6 +7,8 @@ same everywhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -39,6 +41,23 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def utc_now() -> datetime:
     """The machine's time, in UTC and whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)
+
+
+@contextmanager
+def arguments_checked(*options: str) -> Iterator[None]:
+    """Turn what a settings model refuses into a wrong call that names the options.
+
+    Raises:
+        typer.BadParameter: the block built a model from arguments that it refuses.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise typer.BadParameter(
+            f"{where}: {first['msg']}", param_hint=", ".join(options)
+        ) from error
 
 
 def read_address(text: str, option: str) -> Listen:

@@ -36,6 +36,9 @@ _TITLE_LANGUAGES = ("en", "fr", "ar")
 _PIPED_WIDTH_COLUMNS = 10_000
 """Width of a table that goes to a file or another program: nothing is wrapped or cut."""
 
+UNWITNESSED = "Unwitnessed: a test exchange, whose log nobody cosigns."
+"""What every answer from an exchange without witnesses says."""
+
 # A terminal obeys these (ECMA-48 C0 and C1), and text may come from another state. The form is JSON's.
 _CONTROLS = {
     code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"

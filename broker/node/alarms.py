@@ -73,13 +73,23 @@ class Alarm:
 
 
 def raise_alarm(
-    connection: Connection, kind: AlarmKind, subject: str, text: str, now: datetime
+    connection: Connection,
+    kind: AlarmKind,
+    subject: str,
+    text: str,
+    now: datetime,
+    *,
+    once: bool = False,
 ) -> None:
     """Note an alarm; one of the same kind and subject is counted, its text replaced.
 
     Args:
+        connection: a writing transaction.
+        kind: the cause.
         subject: what it is about: an envelope, a desk, a log.
         text: a sentence for people; never content or keys.
+        now: UTC, whole seconds.
+        once: for what stays as it is: leave an alarm that is there alone.
     """
     at = to_seconds(now)
     new = insert(tables.alarm).values(
@@ -90,6 +100,9 @@ def raise_alarm(
         last_seen=at,
         times=1,
     )
+    if once:
+        connection.execute(new.on_conflict_do_nothing())
+        return
     connection.execute(
         new.on_conflict_do_update(
             index_elements=["kind", "subject"],

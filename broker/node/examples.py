@@ -158,12 +158,16 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
         "witnessed": False,
         "member": "ly",
         "desks": ["ly/judicial", "ly/main"],
-        "hub": {"reachable_since": "2026-11-24T21:30:00Z"},
+        "hub": {
+            "reachable_since": "2026-11-24T21:30:00Z",
+            "last_answer": "2026-11-24T22:00:00Z",
+        },
         "logs": {
             "directory_size": 9,
             "exchange_size": 18,
             "directory_entry": 3,
             "directory_since": "2026-11-24T21:00:00Z",
+            "directory_versions": {"root": 1, "snapshot": 4, "targets": 2, "member-ly": 1},
         },
         "outbox": {"delivered": 12, "waiting": 1},
         "unread": 2,

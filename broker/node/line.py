@@ -47,14 +47,16 @@ class HubClock:
 
 @dataclass(slots=True)
 class Reach:
-    """Whether the hub answers: since when, or why not."""
+    """Whether the hub answers: since when and when last, or why not."""
 
     since: datetime | None = None
+    last: datetime | None = None
     problem: str = "the hub was not called yet"
 
     def answered(self, now: datetime) -> None:
         """Note that it answered."""
         self.since = self.since or now
+        self.last = now
         self.problem = ""
 
     def failed(self, why: str) -> None:

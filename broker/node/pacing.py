@@ -38,25 +38,29 @@ class Pace:
         long_poll_seconds: how long the hub may hold an inbox request.
         base_seconds: the longest pause after a first failure.
         cap_seconds: the longest pause after any failure, so that a hub that is back is found soon.
+        inbox_cap_seconds: the longest pause while the hub serves what is known or faulty, so that a
+            flash message behind it is found soon.
     """
 
     refresh_seconds: float = 5.0
     idle_seconds: float = 30.0
     long_poll_seconds: int = 50
     base_seconds: float = 1.0
-    cap_seconds: float = 120.0
+    cap_seconds: float = 30.0
+    inbox_cap_seconds: float = 15.0
 
 
 class Backoff:
     """Counts failures in a row, and says how long to wait after each."""
 
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
+    def __init__(self, base_seconds: float, cap_seconds: float) -> None:
+        self._base_seconds = base_seconds
+        self._cap_seconds = cap_seconds
         self._failures = 0
 
     def failed(self) -> float:
         """Note a failure. Returns the seconds to wait."""
-        seconds = pause_seconds(self._failures, self._pace.base_seconds, self._pace.cap_seconds)
+        seconds = pause_seconds(self._failures, self._base_seconds, self._cap_seconds)
         self._failures += 1
         return seconds
 

@@ -94,6 +94,7 @@ def _observe(connection: Connection, desk: str, state: DirectoryState, now: date
                 f"epoch {record.epoch} of {desk} was logged with a key that this node did not make:"
                 " revoke it, unless this node was restored from a backup",
                 now,
+                once=True,
             )
         elif row.state == KeyState.MADE:
             _set(connection, row.keyid, state=KeyState.LOGGED, logged=to_seconds(now))

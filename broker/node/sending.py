@@ -113,8 +113,8 @@ class Sender:
             answers.status_due, self._home, self._desk, origin, self._clock(), ASKED_AT_ONCE
         )
         for asked in due:
-            status = await self._client.status(self._desk, asked.envelope_id)
             try:
+                status = await self._client.status(self._desk, asked.envelope_id)
                 await self._note_answers(asked, status)
             except Problem as problem:
                 subject = f"{self._desk} {asked.envelope_id}"
@@ -137,26 +137,40 @@ class Sender:
         await asyncio.to_thread(answers.note_answers, self._home, asked, proved, now)
 
     async def answer(self) -> int:
-        """Sign what this desk owes to senders, and hand it in. Returns how many statements."""
+        """Sign what this desk owes to senders, and hand it in.
+
+        Returns:
+            How many statements.
+
+        Raises:
+            HubUnreachable: the hub is away.
+            Problem: the first that the hub said against one of them; all were tried.
+        """
         async with self._answering:
             now = self._clock()
             await asyncio.to_thread(acknowledge.sign_answers, self._home, self._desk, now)
             waiting = await asyncio.to_thread(
                 acknowledge.statements_to_send, self._home, self._desk
             )
-            for statement in waiting:
-                await self._hand_in(statement)
-            return len(waiting)
+            refusals = [await self._hand_in(statement) for statement in waiting]
+        for refusal in refusals:
+            if refusal is not None:
+                raise refusal
+        return len(waiting)
 
-    async def _hand_in(self, statement: Statement) -> None:
+    async def _hand_in(self, statement: Statement) -> Problem | None:
+        """Hand in one statement; what is said against it keeps no other from being handed in."""
         try:
             receipt = await self._client.acknowledge(statement)
+            await self._note_logged(statement, receipt)
         except Problem as problem:
             if problem.word != "acknowledgement-items":
-                raise
+                return problem
             wrong, now = _refused_items(problem), self._clock()
             await asyncio.to_thread(acknowledge.mark_refused, self._home, statement, wrong, now)
-            return
+        return None
+
+    async def _note_logged(self, statement: Statement, receipt: Receipt) -> None:
         verified = verify_receipt(receipt, self._line.follower.exchange_log)
         entry = verified.entry
         if not isinstance(entry, AcknowledgementEntry) or entry.pae != pae_sha256(statement):

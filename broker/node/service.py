@@ -216,12 +216,15 @@ class Node:
             witnessed=False,
             member=self.home.settings.member,
             desks=self.home.settings.desk_ids,
-            hub=HubView(reachable_since=reach.since, problem=reach.problem or None),
+            hub=HubView(
+                reachable_since=reach.since, last_answer=reach.last, problem=reach.problem or None
+            ),
             logs=LogsView(
                 directory_size=state.size,
                 exchange_size=self.line.follower.exchange_checkpoint.size,
                 directory_entry=None if state.in_force is None else state.in_force.index,
                 directory_since=state.in_force_since,
+                directory_versions={} if directory is None else dict(directory.versions),
             ),
             outbox={DeliveryState(word): count for word, count in counts},
             unread=unread,

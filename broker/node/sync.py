@@ -23,7 +23,14 @@ from broker.node.line import Line
 from broker.node.pacing import Backoff, Pace
 from broker.node.sending import Sender
 from keys.history import Finding
-from schemas.errors import BaridError, Fault, HubUnreachable, Problem
+from schemas.errors import (
+    BaridError,
+    Fault,
+    HubUnreachable,
+    ParseError,
+    Problem,
+    VerificationError,
+)
 
 _LOG: Final = logging.getLogger("barid.node")
 
@@ -50,9 +57,14 @@ class Sync:
         self._fetchers = {desk: Fetcher(home, line, desk, clock) for desk in home.desks}
         self._outbox = {desk: asyncio.Event() for desk in home.desks}
         self._answers = {desk: asyncio.Event() for desk in home.desks}
-        self._idle = {desk: Backoff(pace) for desk in home.desks}
-        self._keys = {desk: Backoff(pace) for desk in home.desks}
+        self._idle = {
+            desk: Backoff(pace.base_seconds, pace.inbox_cap_seconds) for desk in home.desks
+        }
+        self._keys = {desk: self._backoff() for desk in home.desks}
         self._keys_after: dict[str, float] = {}
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._pace.base_seconds, self._pace.cap_seconds)
 
     def queued(self, desk: str) -> None:
         """Something waits in a desk's outbox; called from the event loop."""
@@ -75,7 +87,7 @@ class Sync:
                 )
 
     async def _forever(self, name: str, step: Step, wake: asyncio.Event) -> None:
-        backoff = Backoff(self._pace)
+        backoff = self._backoff()
         while True:
             wake.clear()
             try:
@@ -111,6 +123,9 @@ class Sync:
                 raise_fault(connection, name, error, now)
             elif isinstance(error, Problem):
                 raise_alarm(connection, AlarmKind.REFUSES_US, name, str(error), now)
+            elif isinstance(error, ParseError | VerificationError):
+                # What the hub sent is not what it should be, or a file that it holds back.
+                raise_alarm(connection, AlarmKind.HUB_FAULT, name, str(error), now)
             else:
                 text = str(error) if isinstance(error, BaridError) else type(error).__name__
                 raise_alarm(connection, AlarmKind.INTERNAL, name, text, now)

@@ -231,19 +231,21 @@ class DirectoryView(Message):
 
 
 class HubView(Message):
-    """Whether the hub answers: since when, or why not."""
+    """Whether the hub answers: since when and when last, or why not."""
 
     reachable_since: UtcTime | None = None
+    last_answer: UtcTime | None = None
     problem: str | None = None
 
 
 class LogsView(Message):
-    """How far both logs were verified, and which directory is in force, since when."""
+    """How far both logs were verified; which directory is in force, since when, with which versions."""
 
     directory_size: Count
     exchange_size: Count
     directory_entry: Count | None = None
     directory_since: UtcTime | None = None
+    directory_versions: Annotated[dict[str, Count], Field(default_factory=dict)]
 
 
 class AlarmView(Message):

@@ -32,7 +32,7 @@ from keys.default_council import default_council
 from keys.dsse import sign_statement
 from keys.envelope import Outgoing, address, seal_content
 from keys.keystore import KdfCost, Keystore
-from keys.repository import CouncilFiles, Governance
+from keys.repository import CouncilFiles, Governance, sign_member, sign_targets
 from keys.sealing import SealingPrivateKey, SealingPublicKey
 from keys.signing import RequestSigningKey, SigningIdentity
 from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
@@ -140,6 +140,7 @@ class LiveHub:
         description = init_hub(self.data, settings, self.keystore, self.url, now())
         self.council = default_council(EXCHANGE, description.hub, description.logs)
         self.requests = []
+        self.member_files: dict[str, MemberFile] = {}
         for member in (*STATES, "auc"):
             if member in self.node_requests:
                 self.requests.append(read_member_request(self.node_requests[member]))
@@ -150,7 +151,7 @@ class LiveHub:
             desks = {
                 u: self.desks[f"{member}/{u}"].declared(with_node=member != "auc") for u in units
             }
-            file = member_file(member, desks)
+            file = self.member_files[member] = member_file(member, desks)
             signer = self.member_signers[member]
             data = member_request(EXCHANGE, file, signer, now() + timedelta(days=365))
             self.requests.append(read_member_request(data))
@@ -178,7 +179,10 @@ class LiveHub:
         self.ledger = open_ledger(self.data, self.keystore, self.now_unix)
         app = create_app(EXCHANGE, self.ledger, self.now_unix)
         certificate, key = self.data / "tls.crt", self.data / "tls.key"
-        self._server = uvicorn.Server(server_config(app, "127.0.0.1", self.port, certificate, key))
+        config = server_config(app, "127.0.0.1", self.port, certificate, key)
+        # On a thread uvloop does not close while a client has not ended its side of TLS.
+        config.loop = "asyncio"
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         deadline = time.monotonic() + 20
@@ -190,6 +194,26 @@ class LiveHub:
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(10)
+
+    def publish(self, changed: dict[str, bytes]) -> int:
+        """Load a directory beside the running hub, as the operator does; gives its entry's index."""
+        at = datetime.fromtimestamp(self.now_unix(), UTC)
+        index = load_repository(self.data, self.keystore, self.files | changed, at)
+        self.files |= changed
+        return index
+
+    def signed_member(
+        self, member: str, version: int, expires: datetime, revoked: tuple[str, ...] = ()
+    ) -> dict[str, bytes]:
+        """A further version of a member's file, with the desks that it has."""
+        file = self.member_files[member].model_copy(update={"revoked": revoked})
+        return sign_member(version, file, [self.member_signers[member]], expires)
+
+    def signed_targets(self, version: int, policy_text: str, schema_text: str) -> dict[str, bytes]:
+        """A further version of what the governors sign, with other access rules."""
+        keys = {member: (signer.public_key,) for member, signer in self.member_signers.items()}
+        files = CouncilFiles(self.council, policy_text, schema_text)
+        return sign_targets(version, files, keys, self.governors[:3], now() + timedelta(days=365))
 
     def client(self, desk: str) -> HubClient:
         """A client that signs as a desk."""

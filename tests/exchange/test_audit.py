@@ -20,6 +20,7 @@ from broker.audit.verify import verify_exchange
 from broker.tlog.receipt import LogVerifier, verify_receipt
 from schemas.acknowledgements import AcknowledgedItem, Result
 from schemas.bulletin.vocabularies import Kind
+from schemas.entries import EnvelopeAccepted
 from schemas.errors import Problem
 from schemas.loader import dump_json, load_json
 from schemas.receipts import Receipt
@@ -74,6 +75,7 @@ async def _traffic(hub: LiveHub) -> None:
     with pytest.raises(Problem, match="access-denied"):
         await send(Kind.JUDICIAL_REQUEST, "tn/main")
     verified = verify_receipt(first, log)
+    assert isinstance(verified.entry, EnvelopeAccepted)
     header = load_json(verified.entry.header, 10**6)
     item = AcknowledgedItem(
         from_="ly/main",

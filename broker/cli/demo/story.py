@@ -85,14 +85,17 @@ class Play:
             f"{THRESHOLD} of {GOVERNORS} governors sign who belongs to {EXCHANGE} and who may write to"
             f" whom: {len(files)} files. The hub publishes them, and cannot change a word."
         )
-        world.join()
 
     def start(self) -> None:
         """Processes, and sealing keys in the log."""
         world, teller = self.world, self.teller
         teller.chapter("The hub and three nodes start")
         hub = world.start_hub()
+        world.join()
         world.start_nodes()
+        # All of them start while the tokens are made.
+        world.make_tokens()
+        world.wait_for_hub()
         names = ", ".join(STATES[member] for member in RUNNING)
         teller.tell(f"The hub is process {hub}. The nodes of {names} run beside it.")
         ready = {"ne/main", "ne/judicial", "tn/main", "tn/judicial"}
@@ -231,10 +234,13 @@ class Play:
             f" killed like a machine whose plug is pulled (kill -9 of process {killed})."
         )
         after = world.ask_hub(_EXCHANGE_LEAVES)
+        accepted = world.ask_hub("SELECT count(*) FROM envelope")[0][0] - len(self.sent)
         teller.tell(
-            f"Libya's node takes them all the same; {len(after) - len(before)} entries were logged."
+            f"By then the hub had accepted {accepted} of them. Libya's node takes all {UNDER_WAY} from its"
+            " agency all the same, and keeps trying."
         )
         revived = world.start_hub()
+        world.wait_for_hub()
         teller.tell(f"The hub comes back as process {revived}.")
         for story in stories:
             self.agencies.wait_for("tn/main", story.id)
@@ -304,6 +310,7 @@ class Play:
             found=world.write_entry(index, altered) if altered != entry else 0,
         )
         world.start_hub()
+        world.wait_for_hub()
         report = world.audit(expected=Exit.FINDINGS)
         world.processes.stop("hub")
         world.write_entry(index, entry)
@@ -326,6 +333,7 @@ class Play:
     def restore(self) -> None:
         """Start the hub again, with its true records, for those who want to look around."""
         self.world.start_hub()
+        self.world.wait_for_hub()
 
     def _remember(self, story: Story, *desks: str) -> None:
         self.sent.append(story)

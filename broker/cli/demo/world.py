@@ -48,7 +48,7 @@ TOKENS: Final = {
 """Desk → what its token allows."""
 
 _PARALLEL_COMMANDS: Final = 2
-_HUB_READY_SECONDS: Final = 20.0
+_HUB_READY_SECONDS: Final = 60.0
 
 
 @dataclass
@@ -133,12 +133,15 @@ class World:
         self.processes.run("hub", "load", "--data", str(self.hub), str(self.trust / "repository"))
 
     def join(self) -> None:
-        """The running nodes and the auditor take the governors' invitation; the agencies get tokens."""
+        """The running nodes and the auditor take the governors' invitation, handed over in person."""
         invitation = str(self.trust / "invitation.json")
-        self.processes.run("audit", "join", "--data", str(self.auditor), invitation)
+        folders = [("node", self.node(member)) for member in RUNNING] + [("audit", self.auditor)]
+        for group, data in folders:
+            self.processes.run(group, "join", "--data", str(data), invitation)
+
+    def make_tokens(self) -> None:
+        """Each agency gets a token from its node's administrator; the node may be running."""
         (self.directory / "tokens").mkdir(mode=0o700)
-        for member in RUNNING:
-            self.processes.run("node", "join", "--data", str(self.node(member)), invitation)
         with ThreadPoolExecutor(_PARALLEL_COMMANDS) as pool:
             for _ in pool.map(self._make_token, TOKENS):
                 pass
@@ -152,16 +155,19 @@ class World:
         path.write_text(made.printed)
 
     def start_hub(self) -> int:
-        """Start the hub, and wait until it is ready; gives its process id."""
-        process_id = self.processes.start("hub", "hub", "serve", "--data", str(self.hub))
+        """Start the hub; gives its process id."""
+        return self.processes.start("hub", "hub", "serve", "--data", str(self.hub))
+
+    def wait_for_hub(self) -> None:
+        """Wait until the hub is ready. Raises DemoFailure."""
         self.processes.wait_until("the hub is ready", self._hub_ready, _HUB_READY_SECONDS)
-        return process_id
 
     def _hub_ready(self) -> bool | None:
         connection = http.client.HTTPConnection("127.0.0.1", self.operator_port, timeout=5)
         try:
             connection.request("GET", "/readyz")
-            return True if connection.getresponse().status == HTTPStatus.OK else None
+            with connection.getresponse() as answer:
+                return True if answer.status == HTTPStatus.OK else None
         except OSError:
             return None
         finally:

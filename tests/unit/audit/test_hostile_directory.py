@@ -16,7 +16,8 @@ from schemas.entries import FileVersion, HubOperated, TreeHead, parse_directory_
 from schemas.loader import dump_json
 from schemas.statements import PayloadType
 from tests.exchange.trust_world import LogSecrets
-from tests.unit.audit.world import AuditWorld, FakeHub, audit, found
+from tests.unit.audit.fake_hub import FakeHub
+from tests.unit.audit.world import AuditWorld, audit, found
 
 Case = Callable[[AuditWorld], object]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.audit.leaves import ServedLeaf, SettledLeaf, settle
+from broker.audit.leaves import LeafAnswers, ServedLeaf, SettledLeaf
 from broker.audit.rules import Findings, LogName
 from broker.tlog.merkle import leaf_hash
 from broker.tlog.receipt import exchange_leaf, exchange_leaf_data
@@ -23,9 +23,12 @@ def _served(log: LogName) -> ServedLeaf:
     return ServedLeaf(4, leaf_hash(data), data, opening)
 
 
-def _rules(log: LogName, served: ServedLeaf) -> tuple[SettledLeaf, list[str]]:
+def _rules(
+    log: LogName, served: ServedLeaf, *, tiles_are_signed: bool = False
+) -> tuple[SettledLeaf, list[str]]:
     findings = Findings()
-    settled = settle(log, served, findings)
+    answers = LeafAnswers.of(log, served)
+    settled = answers.settle(findings, tiles_are_signed=tiles_are_signed)
     assert all(finding.index == 4 and finding.log == log for finding in findings.listed)
     return settled, [finding.rule for finding in findings.listed]
 
@@ -63,6 +66,40 @@ def test_the_altered_answer_is_found_alone(log: LogName) -> None:
         assert rules == [rule]
         assert settled.leaf == served.tile_hash
         assert (settled.opened is None) == rule.startswith("opening")
+
+
+@pytest.mark.parametrize("log", ["directory", "exchange"])
+def test_signed_tiles_outvote_bundle_and_opening(log: LogName) -> None:
+    """Where bundle and opening are made from one altered entry, tiles that were signed tell the truth."""
+    served = _served(log)
+    assert served.opening is not None
+    salt = served.opening.salt
+    altered = replace(
+        served,
+        data=b"{}" if salt is None else exchange_leaf_data(salt, b"{}"),
+        opening=served.opening.model_copy(update={"entry": b"{}"}),
+    )
+    settled, rules = _rules(log, altered, tiles_are_signed=True)
+    assert (settled, rules) == (SettledLeaf(served.tile_hash or b"", None), ["opening"])
+    settled, rules = _rules(log, altered, tiles_are_signed=False)
+    assert rules == ["tile"]
+    assert settled.leaf != served.tile_hash
+
+
+def test_dispute() -> None:
+    """Answers that are there must agree; one that is missing contradicts none."""
+    served = _served("exchange")
+    disputed = [
+        LeafAnswers.of("exchange", answer).disputed
+        for answer in (
+            served,
+            replace(served, opening=None),
+            replace(served, tile_hash=None),
+            replace(served, tile_hash=bytes(32)),
+            replace(served, data=b"x"),
+        )
+    ]
+    assert disputed == [False, False, False, True, True]
 
 
 def test_altered_salt_is_found() -> None:

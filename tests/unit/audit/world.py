@@ -14,7 +14,7 @@ import asyncio
 import copy
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,10 @@ from broker.audit.report import AuditReport
 from broker.audit.rules import Finding, Findings
 from broker.audit.seen import SeenStore
 from broker.audit.verify import verify_exchange
-from broker.client import TrustFileAbsent
 from broker.policy.admission import admit
 from broker.policy.rules import default_texts
-from broker.tlog.checkpoint import Checkpoint, sign_checkpoint
-from broker.tlog.cosignature import MlDsa44CosignatureSigner
-from broker.tlog.merkle import leaf_hash, root
-from broker.tlog.note import Ed25519NoteSigner
+from broker.tlog.merkle import leaf_hash
 from broker.tlog.receipt import exchange_leaf_data, place_hash
-from broker.tlog.tiles import append, encode_entries, parse_tile_path, reader_from_tiles
 from keys.dsse import pae_sha256, sign_statement, signatures_sha256
 from keys.envelope import Outgoing, address, parse_header, seal_content
 from keys.history import DirectoryHistory
@@ -71,11 +66,14 @@ from schemas.entries import (
 from schemas.envelope import DirectoryRef, HeaderMarking
 from schemas.errors import Problem
 from schemas.loader import dump_json
-from schemas.receipts import Opening, OpeningsPage
+from schemas.receipts import Opening
 from schemas.statements import PayloadType, Statement
-from tests.exchange.trust_world import Logged, LogSecrets, TrustWorld
+from tests.exchange.trust_world import Logged, TrustWorld
+from tests.unit.audit.fake_hub import FakeHub, ServedLog, grow
 
 CONTENT_SALT = bytes(32)
+
+
 BULLETIN = b'{"v":1}'
 
 
@@ -96,77 +94,6 @@ class LoggedEntry:
     def data(self) -> bytes:
         """The leaf's data."""
         return exchange_leaf_data(self.salt, self.entry)
-
-
-@dataclass
-class ServedLog:
-    """What the hub serves of one log; tests alter it after the fact."""
-
-    secrets: LogSecrets
-    data: list[bytes]
-    openings: list[Opening | None]
-    checkpoint: str
-    tiles: dict[tuple[int, int], bytes] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls, log: LogSecrets, data: list[bytes], openings: list[Opening | None], at: datetime
-    ) -> ServedLog:
-        """Serve these leaves, signed at a moment."""
-        tree, tiles = _grow(data)
-        return cls(log, data, openings, cls.signed(log, len(data), tree, at), tiles)
-
-    @staticmethod
-    def signed(log: LogSecrets, size: int, tree: bytes, at: datetime) -> str:
-        """Sign any checkpoint with both keys of a log."""
-        signers = (
-            Ed25519NoteSigner(log.origin, log.ed25519),
-            MlDsa44CosignatureSigner(log.origin, log.ml_dsa_44),
-        )
-        return sign_checkpoint(Checkpoint(log.origin, size, tree), signers, int(at.timestamp()))
-
-
-def _grow(data: list[bytes]) -> tuple[bytes, dict[tuple[int, int], bytes]]:
-    tiles = append(0, lambda _level, _index: b"", [leaf_hash(item) for item in data]).tiles
-    read = reader_from_tiles(lambda level, index: tiles[level, index], len(data))
-    return root(len(data), read), tiles
-
-
-class FakeHub:
-    """Answers an auditor as the hub's client does, out of two logs that tests may alter."""
-
-    def __init__(self, logs: dict[str, ServedLog], files: dict[str, bytes]) -> None:
-        self.logs = logs
-        self.files = files
-        self.page_max = 256
-
-    async def checkpoint(self, log: str, generation: int) -> str:
-        """The signed checkpoint."""
-        assert generation == 1
-        return self.logs[log].checkpoint
-
-    async def tile(self, log: str, generation: int, path: str) -> bytes:
-        """A tile or bundle."""
-        assert generation == 1
-        wanted, served = parse_tile_path(path), self.logs[log]
-        if wanted.level == "entries":
-            start = wanted.index * 256
-            return encode_entries(served.data[start : start + wanted.width])
-        tile = served.tiles.get((wanted.level, wanted.index))
-        if tile is None or len(tile) < 32 * wanted.width:
-            raise Problem("not-found")
-        return tile[: 32 * wanted.width]
-
-    async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
-        """Openings of a range, at most `page_max` of them."""
-        found = [opening for opening in self.logs[log].openings[start:end] if opening is not None]
-        return OpeningsPage(openings=tuple(found[: self.page_max]))
-
-    async def trust_file(self, name: str) -> bytes:
-        """A TUF file."""
-        if name not in self.files:
-            raise TrustFileAbsent(name)
-        return self.files[name]
 
 
 class AuditWorld(TrustWorld):
@@ -203,7 +130,7 @@ class AuditWorld(TrustWorld):
     def exchange_head(self) -> TreeHead:
         """Size and root of the exchange log."""
         data = [entry.data for entry in self.exchange_entries]
-        return TreeHead(size=len(data), root=_grow(data)[0].hex())
+        return TreeHead(size=len(data), root=grow(data)[0].hex())
 
     def known(self) -> DirectoryHistory:
         """The history of the directory log so far."""

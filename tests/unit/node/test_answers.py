@@ -14,6 +14,7 @@ from broker.node.home import Home
 from broker.node.watch import note_openings, watched_size
 from keys.signing import SigningIdentity
 from schemas.acknowledgements import Result
+from schemas.errors import Problem
 from schemas.receipts import Opening
 from schemas.statements import Statement
 from tests.unit.node.bench import Bench
@@ -234,3 +235,14 @@ def test_what_this_node_said_is_no_alarm(bench: Bench) -> None:
     sent(bench, "tn/main")
     watch(bench)
     assert bench.alarms() == {}
+
+
+def test_an_envelope_whose_status_is_refused_does_not_hold_up_the_others(bench: Bench) -> None:
+    """It is asked for again later, with an alarm; the next one's answer is seen now."""
+    sent(bench, "tn/main")
+    second = sent(bench, "tn/main")
+    bench.world.log_answer(bench.world.answer("tn/main", 1, Result.DELIVERED))
+    bench.client.refusals = [Problem("not-found")]
+    bench.ask()
+    assert bench.states(second) == {"tn/main": "delivered"}
+    assert "hub-fault" in bench.alarms()

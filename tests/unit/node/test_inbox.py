@@ -488,3 +488,16 @@ def test_one_desk_of_a_node_does_not_see_the_others_inbox(reader: Reader) -> Non
         assert find_received(connection, "tn/judicial", "ly/main", bulletin) is None
         count = select(func.count()).select_from(tables.incoming_bulletin)
         assert connection.execute(count).scalar_one() == 1
+
+
+def test_one_acknowledgement_that_is_refused_does_not_hold_up_the_others(reader: Reader) -> None:
+    """Every statement is handed in; what was said against one is raised after."""
+    arrive(reader, "dz/main")
+    arrive(reader, "ly/main")
+    reader.fetch()
+    reader.client.refusals = [Problem("statement-signature")]
+    with pytest.raises(Problem):
+        reader.answer()
+    assert reader.logged() == [("delivered", None, 1)]
+    assert reader.answer() == 1
+    assert reader.logged() == [("delivered", None, 1)] * 2

@@ -28,6 +28,7 @@ PACE = Pace(
     long_poll_seconds=0,
     base_seconds=0.01,
     cap_seconds=0.05,
+    inbox_cap_seconds=0.05,
 )
 
 
@@ -222,7 +223,7 @@ def test_pauses_double_up_to_a_cap_with_full_jitter(monkeypatch: pytest.MonkeyPa
 def test_a_success_makes_the_next_failure_a_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The count starts anew."""
     monkeypatch.setattr("broker.node.pacing._JITTER.uniform", lambda _low, high: high)
-    backoff = Backoff(Pace(base_seconds=1.0, cap_seconds=60.0))
+    backoff = Backoff(base_seconds=1.0, cap_seconds=60.0)
     assert [backoff.failed(), backoff.failed()] == [1.0, 2.0]
     backoff.succeeded()
     assert backoff.failed() == 1.0
