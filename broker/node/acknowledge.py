@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, case, func, insert, select, update
 
 from broker.db import reading, writing
 from broker.node import tables
@@ -116,7 +116,8 @@ def _batches(rows: Iterable[Row[Any]]) -> list[list[Row[Any]]]:
             batches.append([])
         batches[-1].append(row)
     flat = [batch for batches in groups.values() for batch in batches]
-    return sorted(flat, key=lambda batch: batch[0].answer_id)
+    # A bulletin is delivered before it is read, also where an earlier read opened the group.
+    return sorted(flat, key=lambda b: (b[0].result != Result.DELIVERED, b[0].answer_id))
 
 
 def _sign(home: Home, desk: str, batch: list[Row[Any]], now: datetime) -> Statement:
@@ -144,16 +145,17 @@ def _sign(home: Home, desk: str, batch: list[Row[Any]], now: datetime) -> Statem
 
 
 def statements_to_send(home: Home, desk: str) -> tuple[Statement, ...]:
-    """The desk's signed acknowledgements that the hub has not confirmed, in the order of their answers."""
+    """The desk's signed acknowledgements that the hub has not confirmed: delivered, then the others."""
     sent, answer = tables.acknowledgement, tables.answer
-    first = (
-        select(func.min(answer.c.answer_id)).where(answer.c.acknowledgement == sent.c.pae)
-    ).scalar_subquery()
+    mine = answer.c.acknowledgement == sent.c.pae
+    later = case((answer.c.result == Result.DELIVERED, 0), else_=1)
+    kind = select(func.min(later)).where(mine).scalar_subquery()
+    first = select(func.min(answer.c.answer_id)).where(mine).scalar_subquery()
     with reading(home.engine) as connection:
         rows = connection.execute(
             select(sent.c.statement)
             .where(sent.c.desk == desk, sent.c.state == AcknowledgementState.SIGNED)
-            .order_by(first)
+            .order_by(kind, first)
         ).all()
     return tuple(parse(Statement, row.statement, ACKNOWLEDGEMENT_BYTES_MAX) for row in rows)
 

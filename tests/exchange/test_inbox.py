@@ -15,14 +15,14 @@ from broker.hub import showing
 from broker.hub.tables import slot
 from broker.tlog.receipt import LogVerifier, verify_receipt
 from keys.dsse import pae_sha256, sign_statement
-from schemas.acknowledgements import AcknowledgedItem, Result
+from schemas.acknowledgements import Result
 from schemas.bulletin.vocabularies import Precedence
-from schemas.envelope import Envelope
 from schemas.errors import Problem
 from schemas.limits import INLINE_BYTES_MAX
-from schemas.loader import dump_json, load_json
-from schemas.receipts import InboxItem, InboxPage, Receipt
+from schemas.loader import load_json
+from schemas.receipts import InboxItem, InboxPage
 from schemas.statements import PayloadType
+from tests.exchange.acting import answer, envelope_id, item, submit
 from tests.exchange.live import LiveHub, live_hub, new_id, run
 
 DESK = "tn/main"
@@ -52,41 +52,10 @@ def hub(serving: LiveHub) -> LiveHub:
     return serving
 
 
-def envelope_id(envelope: Envelope) -> str:
-    """The id in its header."""
-    return str(load_json(envelope.payload, 10**6)["id"])
-
-
-async def submit(hub: LiveHub, envelope: Envelope) -> Receipt:
-    """Hand an envelope in as its sender."""
-    sender = load_json(envelope.payload, 10**6)["from"]
-    async with hub.client(sender) as client:
-        return await client.submit(dump_json(envelope))
-
-
 async def inbox(hub: LiveHub, desk: str = DESK, limit: int = 100, **query: Any) -> InboxPage:
     """One page of an inbox."""
     async with hub.client(desk) as client:
         return await client.inbox(desk, limit=limit, **query)
-
-
-def item(hub: LiveHub, envelope: Envelope, receipt: Receipt) -> AcknowledgedItem:
-    """How a recipient names an envelope that it answers."""
-    header = load_json(envelope.payload, 10**6)
-    log = LogVerifier.from_keys(hub.invitation.logs.exchange)
-    return AcknowledgedItem(
-        from_=header["from"],
-        id=header["id"],
-        origin=log.origin,
-        index=receipt.index,
-        leaf=verify_receipt(receipt, log).leaf.hex(),
-    )
-
-
-async def answer(hub: LiveHub, desk: str, *items: AcknowledgedItem, **other: Any) -> Receipt:
-    """Acknowledge as a desk."""
-    async with hub.client(desk) as client:
-        return await client.acknowledge(hub.acknowledgement(desk, list(items), **other))
 
 
 def indexes(page: InboxPage) -> list[int]:

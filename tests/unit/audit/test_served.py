@@ -125,6 +125,15 @@ def test_one_altered_answer_is_one_finding(
     assert found(audit(hub, large, tmp_path)) == [("exchange", index, rule)]
 
 
+def test_dispute_where_a_tile_is_missing(large: AuditWorld, tmp_path: Path) -> None:
+    """Without all tiles their root cannot be asked: the two answers that agree decide."""
+    hub = large.served()
+    _bundle("exchange", 17)(hub)
+    _no_tile("exchange", 0, 1)(hub)
+    expected = [("exchange", 17, "bundle"), ("exchange", 256, "tile")]
+    assert found(audit(hub, large, tmp_path)) == expected
+
+
 def test_size_that_is_signed_and_not_served(story: AuditWorld, tmp_path: Path) -> None:
     """A hub that signs a tree of a billion leaves and serves none is not asked for all of them."""
     hub = story.served()

@@ -127,8 +127,9 @@ def test_a_rejection_with_a_reason_is_an_alarm(bench: Bench) -> None:
         {"leaf": "0" * 64},
         {"origin": "another/log/1"},
         {"exchange": "another-exchange"},
+        {"desk": "dz/main"},
     ],
-    ids=["another identity", "another index", "another leaf", "another log", "another exchange"],
+    ids=["identity", "index", "leaf", "log", "exchange", "desk"],
 )
 def test_an_answer_that_does_not_verify_is_the_hubs_fault(
     bench: Bench, changed: dict[str, Any]

@@ -151,6 +151,20 @@ def test_read_is_answered_once_for_every_envelope(reader: Reader) -> None:
     assert reader.logged() == answers + answers
 
 
+def test_delivered_is_said_before_read(reader: Reader) -> None:
+    """A read that is still owed does not carry the read of a later bulletin before its delivery."""
+    first, second = (reader.world.outgoing("ly/main") for _ in range(2))
+    reader.world.accept(reader.world.envelope("ly/main", "tn/main", outgoing=first))
+    reader.fetch()
+    reader.answer()
+    assert reader.read("ly/main", first.bulletin_id)
+    reader.world.accept(reader.world.envelope("ly/main", "tn/main", outgoing=second))
+    reader.fetch()
+    assert reader.read("ly/main", second.bulletin_id)
+    reader.answer()
+    assert reader.logged() == [("delivered", None, 1), ("delivered", None, 1), ("read", None, 2)]
+
+
 def test_two_contents_under_one_id_are_kept_and_one_is_shown(reader: Reader) -> None:
     """A sender cannot give two contents to one bulletin unseen: both headers are evidence."""
     bulletin_id = new_id()
@@ -227,6 +241,24 @@ def test_the_hubs_fault_is_never_acknowledged_and_heals(reader: Reader) -> None:
     reader.serve(reader.world.item(0, "tn/main"))
     assert reader.fetch() == 1
     assert reader.shown() == [bulletin]
+
+
+def test_attachments_are_never_acknowledged(reader: Reader) -> None:
+    """The envelope opens, and its attachments cannot be had: the hub's fault, whatever else is right."""
+    reader.world.accept(reader.world.with_attachment("ly/main", "tn/main"))
+    assert reader.fetch() == 0
+    assert reader.rows("answer") == []
+    assert reader.alarms() == {"hub-fault"}
+
+
+def test_two_fetches_at_once_store_one_envelope(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last word is the transaction's, whatever was looked up before it."""
+    arrive(reader)
+    monkeypatch.setattr("broker.node.fetching.is_known", lambda *_: False)
+    assert [reader.fetch(), reader.fetch()] == [1, 0]
+    assert len(reader.rows("answer")) == 1
 
 
 def test_one_faulty_envelope_does_not_hold_up_the_others(reader: Reader) -> None:

@@ -14,16 +14,14 @@ from broker.node.receive import Arrived, Faulty, Opened, check_entry, check_seal
 from broker.node.sealing_keys import private_key
 from keys.content import seal_body
 from keys.derivation import sha256_hex
-from keys.dsse import sign_statement
 from keys.envelope import Sealed, parse_header
 from keys.sealing import SealingPrivateKey
 from schemas.bulletin.vocabularies import Caveat
-from schemas.envelope import AttachmentRef, Envelope, Header, SealedPart
+from schemas.envelope import SealedPart
 from schemas.errors import Fault
 from schemas.loader import dump_json
 from schemas.receipts import InboxItem
-from schemas.statements import PayloadType
-from tests.unit.node.world import NodeWorld, document, new_id
+from tests.unit.node.world import NodeWorld, document
 
 
 def receive(world: NodeWorld, home: Home, item: InboxItem, desk: str = "tn/main") -> Opened:
@@ -210,13 +208,7 @@ def test_an_envelope_for_others_is_the_hubs_fault(world: NodeWorld, tn: Home) ->
 
 def test_attachments_are_the_hubs_fault_at_any_time(world: NodeWorld, tn: Home) -> None:
     """No hub of this version stores attachments, so that it should have refused the envelope."""
-    attachment = AttachmentRef(id=new_id(), sha256="0" * 64, size=1)
-    inside = {"id": attachment.id, "name": "a.pdf", "media_type": "application/pdf"}
-    content = document("ly/main", attachments=[inside | {"size": 1, "sha256": "0" * 64}])
-    outgoing = world.outgoing("ly/main", content)
-    envelope = world.envelope("ly/main", "tn/main", outgoing=outgoing)
-    header = parse_header(envelope).model_copy(update={"attachments": (attachment,)})
-    index = world.accept(_resigned(world, envelope, header))
+    index = world.accept(world.with_attachment("ly/main", "tn/main"))
     item = world.item(index, "tn/main")
     assert faulty(world, tn, item) == (Fault.HUB, "attachments-unavailable")
 
@@ -250,7 +242,7 @@ def test_another_content_key_than_the_committed_one_blames_nobody(
     envelope = world.envelope("ly/main", "tn/main")
     header = parse_header(envelope)
     body = header.body.model_copy(update={"commitment": "0" * 64})
-    forged = _resigned(world, envelope, header.model_copy(update={"body": body}))
+    forged = world.resigned(envelope, header.model_copy(update={"body": body}))
     index = world.accept(forged)
     assert faulty(world, tn, world.item(index, "tn/main")) == (Fault.NOBODY, "cannot_open")
 
@@ -261,14 +253,6 @@ def _checked(world: NodeWorld, index: int) -> tuple[Arrived, bytes]:
     body = item.body or b""
     check_sealed(arrived, body, world.newest)
     return arrived, body
-
-
-def _resigned(world: NodeWorld, envelope: Envelope, header: Header) -> Envelope:
-    """The same slots and body under another header, signed by the sender."""
-    identity = world.desks[header.from_].node
-    assert identity is not None
-    signed = sign_statement(PayloadType.ENVELOPE, dump_json(header), world.exchange, [identity])
-    return envelope.model_copy(update={"payload": signed.payload, "signatures": signed.signatures})
 
 
 # After the commitment: the sender's, provable with the content key.

@@ -59,7 +59,7 @@ from schemas.entries import (
     ExchangeLogEntry,
     parse_exchange_entry,
 )
-from schemas.envelope import Envelope
+from schemas.envelope import AttachmentRef, Envelope, Header
 from schemas.errors import HubUnreachable, Problem
 from schemas.limits import ENVELOPE_BYTES_MAX
 from schemas.loader import dump_json, parse, to_plain
@@ -257,6 +257,24 @@ class NodeWorld(TrustWorld):
         }
         return address(outgoing, sealed, self.exchange, slots, **(arguments | changed))
 
+    def resigned(self, envelope: Envelope, header: Header) -> Envelope:
+        """The same slots and body under another header, signed by the sender."""
+        identity = self.desks[header.from_].node
+        assert identity is not None
+        signed = sign_statement(PayloadType.ENVELOPE, dump_json(header), self.exchange, [identity])
+        return envelope.model_copy(
+            update={"payload": signed.payload, "signatures": signed.signatures}
+        )
+
+    def with_attachment(self, sender: str, *recipients: str) -> Envelope:
+        """An envelope whose bulletin has an attachment, as no hub of this version should take it."""
+        attachment = AttachmentRef(id=new_id(), sha256="0" * 64, size=1)
+        inside = {"id": attachment.id, "name": "a.pdf", "media_type": "application/pdf"}
+        content = document(sender, attachments=[inside | {"size": 1, "sha256": "0" * 64}])
+        envelope = self.envelope(sender, *recipients, outgoing=self.outgoing(sender, content))
+        header = parse_header(envelope).model_copy(update={"attachments": (attachment,)})
+        return self.resigned(envelope, header)
+
     # The hub.
 
     def accept(self, envelope: Envelope, **changed: Any) -> int:
@@ -309,9 +327,9 @@ class NodeWorld(TrustWorld):
         receipt = self.receipt(index, parse_header(statement).from_)
         return Problem(word, **extensions, receipt=to_plain(receipt))
 
-    def answer(self, desk: str, entry: int, result: Result, **changed: Any) -> Statement:
+    def answer(self, who: str, entry: int, result: Result, **changed: Any) -> Statement:
         """A desk's signed answer to one envelope; `signer` and members of the payload may differ."""
-        signer = changed.pop("signer", self.desks[desk].node)
+        signer = changed.pop("signer", self.desks[who].node)
         header = parse_header(self.items[entry].statement)
         item: dict[str, Any] = {
             "from_": header.from_,
@@ -324,7 +342,7 @@ class NodeWorld(TrustWorld):
         fields: dict[str, Any] = {
             "v": 1,
             "exchange": self.exchange,
-            "desk": desk,
+            "desk": who,
             "at": self.now,
             "result": result,
             "items": (AcknowledgedItem(**item),),
