@@ -127,6 +127,10 @@ class LiveHub:
         """The hub's clock."""
         return int(time.time()) + self.clock_offset_seconds
 
+    def moment(self) -> datetime:
+        """The same, as desks that share it write it."""
+        return datetime.fromtimestamp(self.now_unix(), UTC)
+
     def _found(self) -> None:
         self.data.mkdir(parents=True)
         self.keystore = Keystore.create(self.data / "keystore", PASSPHRASE, CHEAP)
@@ -197,8 +201,7 @@ class LiveHub:
 
     def publish(self, changed: dict[str, bytes]) -> int:
         """Load a directory beside the running hub, as the operator does; gives its entry's index."""
-        at = datetime.fromtimestamp(self.now_unix(), UTC)
-        index = load_repository(self.data, self.keystore, self.files | changed, at)
+        index = load_repository(self.data, self.keystore, self.files | changed, self.moment())
         self.files |= changed
         return index
 
@@ -276,14 +279,14 @@ class LiveHub:
         state = self.ledger.state
         slots = {}
         for desk in recipients:
-            record = state.sealing_key(desk, now())
+            record = state.sealing_key(desk, self.moment())
             if record is None:
                 raise RuntimeError(f"{desk} has no sealing key")
             slots[desk] = (record.keyid, SealingPublicKey.from_bytes(record.public_key))
         arguments: dict[str, Any] = {
             "identity": self.desks[outgoing.sender].node,
             "directory": self.directory_ref,
-            "created": now(),
+            "created": self.moment(),
         }
         return address(outgoing, sealed, EXCHANGE, slots, **(arguments | changes))
 

@@ -32,7 +32,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 def _later(hub: LiveHub, desk: str, **changes: Any) -> Statement:
     """The next epoch's statement by the hub's clock, with a new key."""
     hub.desks[desk].sealing = SealingPrivateKey.generate()
-    began = now() + timedelta(seconds=hub.clock_offset_seconds)
+    began = hub.moment()
     times = {"not_before": began, "not_after": began + timedelta(days=59)}
     return hub.sealing_statement(desk, **(times | changes))
 
@@ -235,11 +235,10 @@ def test_an_old_key_is_stale(fresh: LiveHub) -> None:
     for desk in ("tn/main", "ly/main"):
         run(announce(fresh, desk, _later(fresh, desk)))
     fresh.clock_offset_seconds = DAY_SECONDS + 1
-    at = now() + timedelta(seconds=fresh.clock_offset_seconds)
     outgoing = fresh.outgoing("ly/main")
-    early = fresh.seal(outgoing, "tn/main", created=at)
+    early = fresh.seal(outgoing, "tn/main")
     run(submit(fresh, early))
-    late = fresh.seal(outgoing, "tn/main", created=at)
+    late = fresh.seal(outgoing, "tn/main")
     run(announce(fresh, "tn/main", _later(fresh, "tn/main")))
     before = rows(fresh)
     problem = refusal(submit(fresh, late))
@@ -247,7 +246,7 @@ def test_an_old_key_is_stale(fresh: LiveHub) -> None:
     assert rows(fresh) == before
     # What was accepted before stays accepted, and the new key is taken.
     run(submit(fresh, early))
-    run(submit(fresh, fresh.seal(outgoing, "tn/main", created=at)))
+    run(submit(fresh, fresh.seal(outgoing, "tn/main")))
     _sound(fresh)
 
 

@@ -140,11 +140,35 @@ def image(buildah: Buildah, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     buildah("rmi", "--force", name)
 
 
+@dataclass(frozen=True)
+class Container:
+    """A container of the image, and the folder of this machine to which its commands write."""
+
+    buildah: Buildah
+    name: str
+    output: Path
+
+    def __call__(self, *command: str) -> str:
+        """Run a command as the image's user and give what it wrote to standard output.
+
+        It writes to a file, since buildah may close the pipe of a chroot before it has read all.
+        """
+        self.buildah(
+            "run", "--isolation", "chroot", f"--volume={self.output}:/mnt", self.name, "--",
+            "sh", "-c", 'exec "$@" >/mnt/stdout', "sh", *command,
+        )  # fmt: skip
+        return (self.output / "stdout").read_text().strip()
+
+
 @pytest.fixture(scope="module")
-def container(buildah: Buildah, image: str) -> Iterator[str]:
+def container(
+    buildah: Buildah, image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Container]:
     """Start from the image as an operator would."""
+    output = tmp_path_factory.mktemp("output")
+    output.chmod(0o777)
     name = buildah("from", "--pull-never", image)
-    yield name
+    yield Container(buildah, name, output)
     buildah("rm", name)
 
 
@@ -156,18 +180,17 @@ def config(buildah: Buildah, image: str) -> dict[str, Any]:
     return settings
 
 
-def test_image_runs_as_another_than_root(buildah: Buildah, container: str) -> None:
+def test_image_runs_as_another_than_root(container: Container) -> None:
     """The user within is not root, and is the one of the Dockerfile."""
-    assert buildah("run", "--isolation", "chroot", container, "--", "id", "-u") == "10001"
+    assert container("id", "-u") == "10001"
 
 
-def test_image_has_the_command(buildah: Buildah, container: str, config: dict[str, Any]) -> None:
+def test_image_has_the_command(container: Container, config: dict[str, Any]) -> None:
     """The image's own entry point answers as its user, with this version."""
     entrypoint = config["Entrypoint"]
     assert entrypoint == ["barid"]
-    run = ("run", "--isolation", "chroot", container, "--", *entrypoint)
-    assert version("barid-broker") in buildah(*run, "--version")
-    assert "hub" in buildah(*run, *config["Cmd"])
+    assert version("barid-broker") in container(*entrypoint, "--version")
+    assert "hub" in container(*entrypoint, *config["Cmd"])
 
 
 def test_image_has_a_health_check(config: dict[str, Any]) -> None:
@@ -175,41 +198,31 @@ def test_image_has_a_health_check(config: dict[str, Any]) -> None:
     assert config["Healthcheck"]["Test"] == ["CMD", "barid", "hub", "health"]
 
 
-def test_data_belongs_to_the_user_alone(
-    buildah: Buildah, container: str, config: dict[str, Any]
-) -> None:
+def test_data_belongs_to_the_user_alone(container: Container, config: dict[str, Any]) -> None:
     """The folder of the data is a volume, named in the environment, that nobody else may read."""
     assert list(config["Volumes"]) == ["/var/lib/barid"]
     assert "BARID_DATA=/var/lib/barid" in config["Env"]
-    seen = buildah(
-        "run", "--isolation", "chroot", container, "--", "stat", "--format=%U %a", "/var/lib/barid"
-    )
-    assert seen == "barid 700"
+    assert container("stat", "--format=%U %a", "/var/lib/barid") == "barid 700"
 
 
-def test_image_holds_the_pinned_packages_alone(buildah: Buildah, container: str) -> None:
+def test_image_holds_the_pinned_packages_alone(container: Container) -> None:
     """What is installed is the runtime lock and ourselves: no pip, no build backend, no tests."""
     listing = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
-    installed = buildah(
-        "run", "--isolation", "chroot", container, "--", "/opt/barid/bin/python", "-c", listing
-    )
+    installed = container("/opt/barid/bin/python", "-c", listing)
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     normal = {re.sub(r"[-_.]+", "-", name).lower() for name in installed.split()}
     assert normal == {*pinned, "barid-broker"}
 
 
-def test_image_holds_every_file_of_the_packages(buildah: Buildah, container: str) -> None:
+def test_image_holds_every_file_of_the_packages(container: Container) -> None:
     """Code, migrations, rules, schemas and samples all reach the image, and nothing else does."""
     find = "cd /opt/barid/lib/python3*/site-packages && find schemas keys broker -type f"
-    found = buildah("run", "--isolation", "chroot", container, "--", "sh", "-c", find)
+    found = container("sh", "-c", find)
     installed = {name for name in found.split() if not name.endswith(".pyc")}
     expected = files_in_git("schemas", "keys", "broker")
     assert installed == {path.relative_to(ROOT).as_posix() for path in expected}
 
 
-def test_nothing_of_this_machine_stays_in_the_image(buildah: Buildah, container: str) -> None:
+def test_nothing_of_this_machine_stays_in_the_image(container: Container) -> None:
     """The settings that this machine gave to pip are in no file of the image."""
-    seen = buildah(
-        "run", "--isolation", "chroot", container, "--", "sh", "-c", "cat /etc/pip.conf || true"
-    )
-    assert seen == ""
+    assert container("sh", "-c", "cat /etc/pip.conf || true") == ""

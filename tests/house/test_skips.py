@@ -34,6 +34,8 @@ def run_pytest(folder: Path, *options: str, forbid: bool = False) -> tuple[int, 
     (folder / "pytest.ini").write_text("[pytest]\n")
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
     environment["BARID_FORBID_SKIP"] = "1" if forbid else "0"
+    # Loading every plugin would take longer than the run.
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options],
         cwd=folder,
@@ -46,7 +48,7 @@ def run_pytest(folder: Path, *options: str, forbid: bool = False) -> tuple[int, 
     return done.returncode, done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "workers"])
 def test_last_line_names_what_was_skipped_and_why(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Test and module, each with its reason, stand in the last line, and the run passes."""
     (tmp_path / "test_one.py").write_text(ONE_SKIPPED)
@@ -58,7 +60,7 @@ def test_last_line_names_what_was_skipped_and_why(tmp_path: Path, options: tuple
     assert set(lines[-1].removeprefix("skipped: ").split("; ")) == expected
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "workers"])
 def test_skip_fails_the_run_where_it_is_forbidden(tmp_path: Path, options: tuple[str, ...]) -> None:
     """The same tests fail the run, and the last line says so."""
     (tmp_path / "test_one.py").write_text(ONE_SKIPPED)

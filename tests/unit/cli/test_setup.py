@@ -181,6 +181,19 @@ def test_governors_cannot_be_fewer_than_sign(founded: Path, barid: Barid) -> Non
     assert not (founded / "other").exists()
 
 
+def test_governors_write_into_an_empty_folder_only(founded: Path, barid: Barid) -> None:
+    """What lies in the folder already stays alone."""
+    used = founded / "used"
+    used.mkdir()
+    (used / "something").touch()
+    result = barid(
+        *("trust", "init", "--out", used, "--hub", founded / "hub" / "hub.json"),
+        *("--request", founded / "tn" / "member-request.json"),
+    )
+    assert (result.exit_code, "not empty" in result.stderr) == (Exit.CONFIGURATION, True)
+    assert [path.name for path in used.iterdir()] == ["something"]
+
+
 def test_altered_request_is_named(founded: Path, barid: Barid) -> None:
     """A request that its member did not sign is refused, with the file's name."""
     request = founded / "tn" / "member-request.json"

@@ -439,7 +439,7 @@ class NodeWorld(TrustWorld):
         for number, item in enumerate(self.items):
             if isinstance(item.parsed, AcknowledgementEntry):
                 payload = parse(Acknowledgement, item.statement.payload, ENVELOPE_BYTES_MAX)
-                if any(each.index == index for each in payload.items):
+                if payload.desk in answers and any(i.index == index for i in payload.items):
                     answers[payload.desk].append(self.proof(number, header.from_))
         return EnvelopeStatus(
             receipt=self.receipt(index, header.from_),
