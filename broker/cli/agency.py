@@ -1,6 +1,6 @@
 """`barid bulletin`: what an agency does, through its node's HTTPS interface, from any machine.
 
-May import `broker.node.views`, the models of that interface, within the commands; `main` adds this group.
+May import `broker.node.api.views`, the models of that interface, within the commands; `main` adds this group.
 A bulletin is sent as the exact bytes of its file.
 """
 
@@ -32,7 +32,7 @@ from schemas.scalars import format_time
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from broker.node.views import SentView
+    from broker.node.api.views import SentView
     from schemas.bulletin import Bulletin
 
 app = typer.Typer(no_args_is_help=True, help="Write, check and send bulletins; see where they are.")
@@ -149,7 +149,7 @@ def check(
 
 
 def _show_check(answer: bytes, *, as_json: bool) -> None:
-    from broker.node.views import CheckView
+    from broker.node.api.views import CheckView
     from schemas.loader import parse
 
     view = parse(CheckView, answer, ANSWER_BYTES_MAX)
@@ -194,7 +194,7 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Hand a bulletin to the own node, which seals, signs and delivers it. Twice is harmless."""
-    from broker.node.views import QueuedView
+    from broker.node.api.views import QueuedView
     from schemas.loader import parse
 
     document = _read(file)
@@ -236,7 +236,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where the desk's own bulletins stand: queued, waiting, accepted, delivered, read, refused."""
-    from broker.node.views import SentList, SentView
+    from broker.node.api.views import SentList, SentView
     from schemas.loader import parse
 
     client = NodeClient(node, token_file, ca)

@@ -1,6 +1,6 @@
 """`barid inbox`: what an analyst does, through the node's HTTPS interface, from any machine.
 
-May import `broker.node.views`, the models of that interface, within the commands; `main` adds this group.
+May import `broker.node.api.views`, the models of that interface, within the commands; `main` adds this group.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def list_inbox(
     as_json: AsJson = False,
 ) -> None:
     """List what came, most urgent first. The senders learn nothing of it."""
-    from broker.node.views import Inbox
+    from broker.node.api.views import Inbox
     from schemas.loader import parse
 
     query: Query = (

@@ -18,7 +18,7 @@ from schemas.errors import ConfigurationError
 from schemas.scalars import format_time
 
 if TYPE_CHECKING:
-    from broker.node.tokens import Token
+    from broker.node.api.tokens import Token
 
 LISTEN_DEFAULT: Final = "127.0.0.1:8444"
 
@@ -133,8 +133,8 @@ def create(
 ) -> None:
     """Make a token for one desk. It is shown once, on standard output, and kept nowhere."""
     from broker.db import writing
+    from broker.node.api.tokens import Action, create_token
     from broker.node.home import open_home
-    from broker.node.tokens import Action, create_token
 
     actions = [Action.SEND] * send + [Action.READ] * read
     if not actions:
@@ -165,8 +165,8 @@ Example:
 def list_all(data: Data, as_json: AsJson = False) -> None:
     """List all tokens, revoked ones too; their secrets are kept nowhere."""
     from broker.db import reading
+    from broker.node.api.tokens import list_tokens
     from broker.node.home import open_home
-    from broker.node.tokens import list_tokens
 
     home = open_home(data, get_passphrase("the node's keystore"))
     with reading(home.engine) as connection:
@@ -201,8 +201,8 @@ Example:
 def revoke(data: Data, token_id: TokenId) -> None:
     """Make a token worthless at once."""
     from broker.db import writing
+    from broker.node.api.tokens import revoke_token
     from broker.node.home import open_home
-    from broker.node.tokens import revoke_token
 
     home = open_home(data, get_passphrase("the node's keystore"))
     with writing(home.engine) as connection:

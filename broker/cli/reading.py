@@ -1,6 +1,6 @@
 """A received bulletin for a person in a terminal: marked at top and bottom, whole, and how it was verified.
 
-May import `broker.node.views` and `schemas`; `analyst` shows with it. The bulletin's own lines are indented,
+May import the node's views and `schemas`; `analyst` shows with it. The bulletin's own lines are indented,
 so that no text of a sender can look like a marking.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from broker.cli.output import banner, say
-from broker.node.views import Verified
+from broker.node.api.views import Verified
 from schemas.bulletin import FLOATS_UNDER, Bulletin, parse_bulletin
 from schemas.bulletin.vocabularies import Status
 from schemas.errors import ParseError

@@ -15,13 +15,13 @@ from typing import Any, Final
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
+from broker.node.api.routes import Serving, router
+from broker.node.api.service import Node
 from broker.node.clock import Clock, utc_now
 from broker.node.follow_store import NodeFollowStore
 from broker.node.home import Home, load_invitation, open_home
 from broker.node.line import Line, open_line
 from broker.node.pacing import Pace
-from broker.node.routes import Serving, router
-from broker.node.service import Node
 from broker.node.sync import Sync
 from broker.serving import answer_problems, serve
 from broker.settings import Listen, load_node

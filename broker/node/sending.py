@@ -10,12 +10,14 @@ import asyncio
 from typing import Final
 
 from broker.db import writing
-from broker.node import acknowledge, answers, outbox, proofs, reseal, sealing_keys, settle, watch
+from broker.node import sealing_keys, watch
 from broker.node.alarms import raise_fault
 from broker.node.clock import Clock
-from broker.node.expiry import expire
 from broker.node.home import Home
+from broker.node.inbox import acknowledge
 from broker.node.line import Line
+from broker.node.outbox import answers, proofs, reseal, sealing, settle
+from broker.node.outbox.expiry import expire
 from broker.tlog.receipt import verify_receipt
 from keys.dsse import pae_sha256
 from schemas.entries import AcknowledgementEntry, parse_exchange_entry
@@ -66,13 +68,13 @@ class Sender:
             await self._submit(each)
         return len(due)
 
-    def _seal(self) -> tuple[outbox.Due, ...]:
+    def _seal(self) -> tuple[sealing.Due, ...]:
         now, state = self._clock(), self._line.state
         reseal.seal_again(self._home, self._desk, state, now)
-        outbox.seal_queued(self._home, self._desk, state, now)
-        return outbox.due(self._home, self._desk, now, SUBMITTED_AT_ONCE)
+        sealing.seal_queued(self._home, self._desk, state, now)
+        return sealing.due(self._home, self._desk, now, SUBMITTED_AT_ONCE)
 
-    async def _submit(self, due: outbox.Due) -> None:
+    async def _submit(self, due: sealing.Due) -> None:
         try:
             receipt = await self._client.submit(due.sealed)
         except HubUnreachable:
@@ -180,7 +182,7 @@ class Sender:
 
     def idle_seconds(self, longest_seconds: float) -> float:
         """How long nothing of this desk is due, at the longest so long; at least a second."""
-        at = outbox.next_due(self._home, self._desk)
+        at = sealing.next_due(self._home, self._desk)
         if at is None:
             return longest_seconds
         return min(longest_seconds, max(1.0, (at - self._clock()).total_seconds()))

@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from broker.db import writing
 from broker.node.alarms import AlarmKind, raise_alarm, raise_fault
 from broker.node.clock import Clock
-from broker.node.fetching import Fetcher
 from broker.node.home import Home
+from broker.node.inbox.fetching import Fetcher
 from broker.node.line import Line
 from broker.node.pacing import Backoff, Pace
 from broker.node.sending import Sender

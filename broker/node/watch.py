@@ -14,10 +14,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.acknowledge import is_own
 from broker.node.alarms import AlarmKind, raise_alarm
-from broker.node.answers import ask_again
 from broker.node.home import Home
+from broker.node.inbox.acknowledge import is_own
+from broker.node.outbox.answers import ask_again
 from keys.envelope import parse_header
 from schemas.acknowledgements import Acknowledgement
 from schemas.entries import AcknowledgementEntry, EnvelopeAccepted, parse_exchange_entry

@@ -135,10 +135,12 @@ class Hostile(HubClient):
         self.calls_left -= 1
 
     async def checkpoint(self, log: str, generation: int) -> str:
+        """A forged checkpoint, or the hub's."""
         self._count()
         return self.texts.get(log) or await super().checkpoint(log, generation)
 
     async def tile(self, log: str, generation: int, path: str) -> bytes:
+        """A forged tile, or the hub's."""
         self._count()
         told = self.tiles(log, path)
         if told is None and log in self.forged:
@@ -146,6 +148,7 @@ class Hostile(HubClient):
         return await super().tile(log, generation, path) if told is None else told
 
     async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
+        """Openings of a forged log or the hub's, as `pages` lets them pass."""
         self._count()
         if log in self.forged:
             page: Sequence[Opening] = self.forged[log].openings[start:end]
@@ -154,6 +157,7 @@ class Hostile(HubClient):
         return OpeningsPage(openings=tuple(self.pages(page)))
 
     async def trust_file(self, name: str, size_bytes_max: int = 10**7) -> bytes:
+        """A file that a test has put there, or the hub's."""
         self._count()
         if name not in self.files:
             return await super().trust_file(name)

@@ -17,6 +17,7 @@ import uvicorn
 
 from broker.client import tls_context
 from broker.db import writing
+from broker.node.api.tokens import Action, create_token
 from broker.node.app import wire
 from broker.node.clock import utc_now
 from broker.node.follow_store import NodeFollowStore
@@ -24,7 +25,6 @@ from broker.node.home import load_invitation, open_home
 from broker.node.line import open_line
 from broker.node.pacing import Pace
 from broker.node.setup import init_node, join_node
-from broker.node.tokens import Action, create_token
 from broker.settings import Listen, NodeSettings
 from schemas.bulletin.vocabularies import Kind
 from schemas.loader import dump_json

@@ -17,7 +17,7 @@ from broker.tlog.merkle import consistency_path
 from broker.tlog.proof import verify_consistency
 from broker.tlog.receipt import LogVerifier
 from broker.tlog.tiles import TILE_WIDTH, decode_entries, tile_path, tile_width
-from schemas.errors import VerificationError
+from schemas.errors import Problem, VerificationError
 from tests.exchange.acting import refusal, submit, verified
 from tests.exchange.forging import ForgedLog
 from tests.exchange.live import LiveHub, live_hub, run
@@ -180,7 +180,7 @@ def test_an_early_receipt_holds_in_later_trees(hub: LiveHub) -> None:
             continue
         # A path belongs to its tree: within another it proves nothing.
         swapped = before.model_copy(update={"checkpoint": after.checkpoint})
-        with pytest.raises(Exception, match="inclusion"):
+        with pytest.raises(Problem, match="inclusion"):
             verified(hub, swapped)
 
 

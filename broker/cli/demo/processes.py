@@ -35,7 +35,7 @@ _LOADED_ONCE: Final = (
     "broker.audit.verify",
     "broker.hub.setup",
     "broker.node.setup",
-    "broker.node.views",
+    "broker.node.api.views",
     "broker.policy.rules",
     "httpx",
     "keys.ceremony",

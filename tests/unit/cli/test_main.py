@@ -16,7 +16,7 @@ import typer.main
 from broker.cli.exits import Exit
 from broker.cli.main import app
 from broker.cli.passphrase import SOURCES
-from broker.node.state import DeliveryState
+from broker.node.outbox.state import DeliveryState
 from tests.unit.cli.conftest import Barid
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A sender desk, its people, three recipients and one bulletin, all from fixed seeds."""
+"""A sender desk, its people, three recipients, one bulletin and its envelope, from fixed seeds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from keys.envelope import Outgoing, Sealed, address, seal_content
+from keys.envelope import Outgoing, Sealed, address, parse_header, seal_content
 from keys.release import ReleaseDraft, draft_release, sign_release
 from keys.sealing import SealingPrivateKey, SealingPublicKey
 from keys.signing import SigningIdentity
@@ -20,7 +20,9 @@ from schemas.bulletin.vocabularies import (
     Tlp,
     Topic,
 )
-from schemas.envelope import DirectoryRef, Envelope, HeaderMarking
+from schemas.envelope import DirectoryRef, Envelope, Header, HeaderMarking
+from schemas.limits import ENVELOPE_BYTES_MAX
+from schemas.loader import dump_json, parse
 
 EXCHANGE = "barid-test"
 CREATED = datetime(2026, 11, 24, 22, 0, 0, tzinfo=UTC)
@@ -120,3 +122,15 @@ def traffic() -> Traffic:
         ),
         directory=DirectoryRef(origin="hub.example/directory", index=7, leaf="d" * 64),
     )
+
+
+@pytest.fixture(scope="module")
+def envelope(traffic: Traffic) -> Envelope:
+    """The bulletin for three desks, as it was read from the wire."""
+    return parse(Envelope, dump_json(traffic.envelope()), ENVELOPE_BYTES_MAX)
+
+
+@pytest.fixture(scope="module")
+def header(envelope: Envelope) -> Header:
+    """Its header."""
+    return parse_header(envelope)

@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from broker.db import reading
 from broker.node import tables
-from broker.node.deliveries import deliveries_of
 from broker.node.home import Home
-from broker.node.queueing import Order, queue
+from broker.node.outbox.deliveries import deliveries_of
+from broker.node.outbox.queueing import Order, queue
 from broker.node.sending import Sender
 from tests.unit.node.world import NodeWorld, PaperClient, document, new_id, open_database
 

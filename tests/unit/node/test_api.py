@@ -14,14 +14,14 @@ from pydantic import BaseModel
 
 from broker.db import reading, writing
 from broker.node import tables
+from broker.node.api.examples import EXAMPLES, RECEIVED, THREAT_BULLETIN
+from broker.node.api.tokens import Action, create_token, revoke_token
+from broker.node.api.views import ReceivedView, SentView
 from broker.node.app import wire
-from broker.node.examples import EXAMPLES, RECEIVED, THREAT_BULLETIN
-from broker.node.fetching import Fetcher
 from broker.node.home import Home
+from broker.node.inbox.fetching import Fetcher
 from broker.node.pacing import Pace
 from broker.node.sending import Sender
-from broker.node.tokens import Action, create_token, revoke_token
-from broker.node.views import ReceivedView, SentView
 from schemas.acknowledgements import Result
 from schemas.bulletin import parse_bulletin
 from schemas.errors import PROBLEMS

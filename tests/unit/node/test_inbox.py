@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.fetching import Fetcher
 from broker.node.home import Home
+from broker.node.inbox.fetching import Fetcher
+from broker.node.inbox.received import find_received, list_received, mark_read
 from broker.node.places import check_places, note_places
-from broker.node.received import find_received, list_received, mark_read
 from broker.node.sending import Sender
 from keys.envelope import parse_header
 from schemas.acknowledgements import Acknowledgement
@@ -256,7 +256,7 @@ def test_two_fetches_at_once_store_one_envelope(
 ) -> None:
     """The last word is the transaction's, whatever was looked up before it."""
     arrive(reader)
-    monkeypatch.setattr("broker.node.fetching.is_known", lambda *_: False)
+    monkeypatch.setattr("broker.node.inbox.fetching.is_known", lambda *_: False)
     assert [reader.fetch(), reader.fetch()] == [1, 0]
     assert len(reader.rows("answer")) == 1
 
@@ -316,7 +316,7 @@ class TestCrashes:
         def crash(*_arguments: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("broker.node.inbox.note_answer", crash)
+        monkeypatch.setattr("broker.node.inbox.storing.note_answer", crash)
         with pytest.raises(KeyboardInterrupt):
             reader.fetch()
         monkeypatch.undo()

@@ -11,9 +11,9 @@ import pytest
 
 from broker.db import reading
 from broker.node.clock import from_seconds
-from broker.node.deliveries import deliveries_of
 from broker.node.home import Home
-from broker.node.outbox import due, seal_queued
+from broker.node.outbox.deliveries import deliveries_of
+from broker.node.outbox.sealing import due, seal_queued
 from broker.node.sending import Sender
 from keys.content import open_body
 from keys.envelope import parse_header
@@ -63,7 +63,7 @@ def test_desks_that_wait_do_not_hold_up_newer_bulletins(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many wait for a key, what can go goes."""
-    monkeypatch.setattr("broker.node.outbox.SEALED_AT_ONCE", 2)
+    monkeypatch.setattr("broker.node.outbox.sealing.SEALED_AT_ONCE", 2)
     for _ in range(3):
         bench.queue("ne/main", precedence=Precedence.FLASH)
         bench.send()
@@ -109,7 +109,7 @@ class TestCrashes:
         def crash(*_arguments: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("broker.node.outbox.carry", crash)
+        monkeypatch.setattr("broker.node.outbox.sealing.carry", crash)
         with pytest.raises(KeyboardInterrupt):
             seal_queued(bench.home, "ly/main", bench.world.newest, bench.world.now)
         monkeypatch.undo()
@@ -139,7 +139,7 @@ class TestCrashes:
         def crash(*_arguments: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("broker.node.settle.note_places", crash)
+        monkeypatch.setattr("broker.node.outbox.settle.note_places", crash)
         with pytest.raises(KeyboardInterrupt):
             bench.send()
         monkeypatch.undo()

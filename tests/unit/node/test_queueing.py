@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 
 from broker.db import reading
 from broker.node import tables
-from broker.node.drafts import outgoing_of
 from broker.node.home import Home
-from broker.node.queueing import Order, Queued, check, queue
-from broker.node.state import DeliveryState
+from broker.node.outbox.drafts import outgoing_of
+from broker.node.outbox.queueing import Order, Queued, check, queue
+from broker.node.outbox.state import DeliveryState
 from keys.release import draft_release, sign_release
 from schemas.bulletin.vocabularies import Precedence
 from schemas.errors import ParseError, Problem
@@ -250,7 +250,7 @@ def test_the_salt_is_drawn_once_and_stored(
 ) -> None:
     """The content hash stays the same in all envelopes."""
     drawn = secrets.token_bytes(32)
-    monkeypatch.setattr("broker.node.queueing.secrets.token_bytes", lambda _size: drawn)
+    monkeypatch.setattr("broker.node.outbox.queueing.secrets.token_bytes", lambda _size: drawn)
     queue(ly, order(), world.newest, world.now)
     with reading(ly.engine) as connection:
         salt = connection.execute(select(tables.outgoing_bulletin.c.content_salt)).scalar_one()

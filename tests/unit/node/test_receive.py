@@ -10,7 +10,14 @@ from datetime import timedelta
 import pytest
 
 from broker.node.home import Home
-from broker.node.receive import Arrived, Faulty, Opened, check_entry, check_sealed, open_sealed
+from broker.node.inbox.receive import (
+    Arrived,
+    Faulty,
+    Opened,
+    check_entry,
+    check_sealed,
+    open_sealed,
+)
 from broker.node.sealing_keys import private_key
 from keys.content import seal_body
 from keys.derivation import sha256_hex

@@ -7,9 +7,9 @@ import itertools
 import pytest
 
 from broker.db import writing
-from broker.node.deliveries import DeliveryKey, Step, advance, begin
 from broker.node.home import Home
-from broker.node.state import (
+from broker.node.outbox.deliveries import DeliveryKey, Step, advance, begin
+from broker.node.outbox.state import (
     ANSWERED,
     DELIVERY_TRANSITIONS,
     OUTBOX_TRANSITIONS,

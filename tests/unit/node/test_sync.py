@@ -12,10 +12,10 @@ from sqlalchemy import select
 from broker.db import reading
 from broker.node import tables
 from broker.node.home import Home
+from broker.node.inbox.received import list_received
 from broker.node.line import HubClock
+from broker.node.outbox.queueing import Order, queue
 from broker.node.pacing import Backoff, Pace, pause_seconds
-from broker.node.queueing import Order, queue
-from broker.node.received import list_received
 from broker.node.sync import Sync
 from keys.history import Finding
 from schemas.errors import HubUnreachable, Problem

@@ -7,8 +7,7 @@ from sqlalchemy import select
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.home import Home
-from broker.node.tokens import (
+from broker.node.api.tokens import (
     Action,
     Token,
     authorise,
@@ -17,6 +16,7 @@ from broker.node.tokens import (
     list_tokens,
     revoke_token,
 )
+from broker.node.home import Home
 from schemas.errors import ConfigurationError, Problem
 from tests.unit.node.world import at
 

@@ -30,10 +30,10 @@ from broker.client import HubClient
 from broker.db import migrate, open_sqlcipher
 from broker.following import Follower
 from broker.node import migrations
-from broker.node.drafts import outgoing_of
-from broker.node.examples import THREAT_BULLETIN
+from broker.node.api.examples import THREAT_BULLETIN
 from broker.node.home import DeskKeys, Home
 from broker.node.line import HubClock, Line
+from broker.node.outbox.drafts import outgoing_of
 from broker.node.sealing_keys import prepare_key
 from broker.policy.admission import admit
 from broker.policy.rules import default_texts

@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Row, insert, select
 from broker.db import reading, writing
 from broker.node import tables
 from broker.node.clock import to_seconds
-from broker.node.deliveries import DeliveryKey, begin, states_of
-from broker.node.drafts import draft_header, outgoing_of
 from broker.node.home import Home
-from broker.node.state import DeliveryState
+from broker.node.outbox.deliveries import DeliveryKey, begin, states_of
+from broker.node.outbox.drafts import draft_header, outgoing_of
+from broker.node.outbox.state import DeliveryState
 from broker.policy.admission import denied, permit
 from broker.policy.context import context_of
 from broker.policy.rules import Decision

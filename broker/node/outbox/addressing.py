@@ -14,10 +14,10 @@ from sqlalchemy import Connection, Row, insert, update
 from broker.db import writing
 from broker.node import tables
 from broker.node.clock import from_seconds, to_seconds
-from broker.node.deliveries import DeliveryKey, Step, advance
-from broker.node.drafts import draft_header, outgoing_of
 from broker.node.home import Home
-from broker.node.state import DeliveryState
+from broker.node.outbox.deliveries import DeliveryKey, Step, advance
+from broker.node.outbox.drafts import draft_header, outgoing_of
+from broker.node.outbox.state import DeliveryState
 from broker.policy.admission import permit
 from broker.policy.context import context_of
 from keys.directory import Directory

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from broker.node.views import (
+from broker.node.api.views import (
     CheckView,
     DirectoryView,
     Inbox,

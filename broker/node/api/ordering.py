@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 
 from fastapi import Query
 
-from broker.node.examples import THREAT_BULLETIN
-from broker.node.queueing import Order
+from broker.node.api.examples import THREAT_BULLETIN
+from broker.node.outbox.queueing import Order
 from schemas.bulletin.vocabularies import Precedence
 from schemas.errors import Problem
 from schemas.limits import RECIPIENTS_MAX

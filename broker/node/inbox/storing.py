@@ -13,12 +13,12 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_once
 
 from broker.node import tables
-from broker.node.acknowledge import Logged, note_answer
 from broker.node.alarms import AlarmKind, raise_alarm
 from broker.node.clock import to_seconds
+from broker.node.inbox.acknowledge import Logged, note_answer
+from broker.node.inbox.receive import Arrived, Opened
+from broker.node.inbox.received import find_shown
 from broker.node.places import note_places
-from broker.node.receive import Arrived, Opened
-from broker.node.received import find_shown
 from schemas.acknowledgements import Result
 from schemas.errors import Problem
 from schemas.loader import dump_json

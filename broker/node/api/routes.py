@@ -15,14 +15,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
 from broker.db import reading
-from broker.node.directory_view import show_directory
-from broker.node.documented import problems
-from broker.node.examples import RECEIVED, example_of
-from broker.node.ordering import BODY, BULLETIN_PROBLEMS, Where, read_where
-from broker.node.service import Node
-from broker.node.sync import Sync
-from broker.node.tokens import Action, Token, authorise, find_token
-from broker.node.views import (
+from broker.node.api.directory_view import show_directory
+from broker.node.api.documented import problems
+from broker.node.api.examples import RECEIVED, example_of
+from broker.node.api.ordering import BODY, BULLETIN_PROBLEMS, Where, read_where
+from broker.node.api.service import Node
+from broker.node.api.tokens import Action, Token, authorise, find_token
+from broker.node.api.views import (
     CheckView,
     DirectoryView,
     Inbox,
@@ -32,6 +31,7 @@ from broker.node.views import (
     SentView,
     StatusView,
 )
+from broker.node.sync import Sync
 from broker.serving import read_body
 from schemas.errors import Problem
 from schemas.limits import BULLETIN_BYTES_MAX, INBOX_PAGE_MAX, INTEGER_MAX

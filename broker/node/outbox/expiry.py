@@ -13,9 +13,9 @@ from sqlalchemy import Connection, select, update
 from broker.db import writing
 from broker.node import tables
 from broker.node.clock import to_seconds
-from broker.node.deliveries import DeliveryKey, Step, advance
 from broker.node.home import Home
-from broker.node.state import ANSWERED, DELIVERY_TRANSITIONS, DeliveryState, OutboxState
+from broker.node.outbox.deliveries import DeliveryKey, Step, advance
+from broker.node.outbox.state import ANSWERED, DELIVERY_TRANSITIONS, DeliveryState, OutboxState
 
 KEPT_AFTER_EXPIRY: Final = timedelta(days=30)
 """Sealed bytes that nobody answered are kept so long after `expires` (the protocol)."""

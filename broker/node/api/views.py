@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from broker.node.state import DeliveryState, OutboxState
+from broker.node.outbox.state import DeliveryState, OutboxState
 from schemas.bulletin.values import LineMap
 from schemas.bulletin.vocabularies import (
     Classification,

@@ -10,11 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from broker.node.clock import from_seconds
-from broker.node.deliveries import Delivery
-from broker.node.received import Summary
-from broker.node.state import DeliveryState, OutboxState
-from broker.node.views import (
+from broker.node.api.views import (
     DeliveryView,
     EnvelopeView,
     MarkingView,
@@ -23,6 +19,10 @@ from broker.node.views import (
     SentSummary,
     StepView,
 )
+from broker.node.clock import from_seconds
+from broker.node.inbox.received import Summary
+from broker.node.outbox.deliveries import Delivery
+from broker.node.outbox.state import DeliveryState, OutboxState
 from schemas.bulletin import parse_bulletin
 from schemas.bulletin.vocabularies import Precedence
 from schemas.loader import load_json, parse

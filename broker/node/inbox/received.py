@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, or_, select, update
 
 from broker.node import tables
-from broker.node.acknowledge import Logged, note_answer
 from broker.node.clock import from_seconds, to_seconds
+from broker.node.inbox.acknowledge import Logged, note_answer
 from schemas.acknowledgements import Result
 from schemas.bulletin.vocabularies import Precedence
 

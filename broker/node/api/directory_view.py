@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from broker.node.views import DeskInfo, DirectoryView, GroupInfo
+from broker.node.api.views import DeskInfo, DirectoryView, GroupInfo
 from broker.policy.admission import permit
 from broker.policy.context import SendContext
 from keys.directory import Directory

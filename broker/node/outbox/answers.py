@@ -17,10 +17,17 @@ from broker.db import reading, writing
 from broker.node import tables
 from broker.node.alarms import AlarmKind, raise_alarm
 from broker.node.clock import from_seconds, to_seconds
-from broker.node.deliveries import DeliveryKey, Step, advance, carrier_of, history_of, state_of
 from broker.node.home import Home
-from broker.node.settle import pause
-from broker.node.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
+from broker.node.outbox.deliveries import (
+    DeliveryKey,
+    Step,
+    advance,
+    carrier_of,
+    history_of,
+    state_of,
+)
+from broker.node.outbox.settle import pause
+from broker.node.outbox.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.receipt import LogVerifier, verify_receipt
 from keys.directory import Directory

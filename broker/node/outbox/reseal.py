@@ -12,16 +12,16 @@ from sqlalchemy import ColumnElement, Row, select, update
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.addressing import (
+from broker.node.clock import to_seconds
+from broker.node.home import Home
+from broker.node.outbox.addressing import (
     keep_header,
     load_outgoing,
     slots_for,
     still_allowed,
     update_envelope,
 )
-from broker.node.clock import to_seconds
-from broker.node.home import Home
-from broker.node.state import OPEN, OutboxState, move_outbox
+from broker.node.outbox.state import OPEN, OutboxState, move_outbox
 from keys.directory import Directory
 from keys.envelope import Sealed, address, parse_header
 from keys.history import DirectoryState

@@ -13,10 +13,7 @@ from broker.db import reading, writing
 from broker.node.alarms import AlarmKind, raise_alarm, raise_fault
 from broker.node.clock import Clock
 from broker.node.home import Home
-from broker.node.inbox import Stored, is_known, store_opened, store_rejected
-from broker.node.line import Line
-from broker.node.places import check_places
-from broker.node.receive import (
+from broker.node.inbox.receive import (
     Arrived,
     Faulty,
     check_entry,
@@ -24,6 +21,9 @@ from broker.node.receive import (
     keyid_of,
     open_sealed,
 )
+from broker.node.inbox.storing import Stored, is_known, store_opened, store_rejected
+from broker.node.line import Line
+from broker.node.places import check_places
 from broker.node.sealing_keys import private_key
 from keys.envelope import parse_header
 from keys.history import DirectoryState

@@ -13,22 +13,16 @@ from typing import Final
 from sqlalchemy import func, select
 
 from broker.db import reading, writing
-from broker.node import received, tables
+from broker.node import tables
 from broker.node.alarms import list_alarms
-from broker.node.clock import Clock
-from broker.node.deliveries import deliveries_of, states_of
-from broker.node.home import Home
-from broker.node.line import Line
-from broker.node.queueing import Order, Queued, check, queue
-from broker.node.showing import (
+from broker.node.api.showing import (
     delivery_view,
     envelope_view,
     received_summary,
     sent_summary,
     states_view,
 )
-from broker.node.state import DeliveryState
-from broker.node.views import (
+from broker.node.api.views import (
     AlarmView,
     CheckView,
     DecisionView,
@@ -41,6 +35,13 @@ from broker.node.views import (
     StatusView,
     Verified,
 )
+from broker.node.clock import Clock
+from broker.node.home import Home
+from broker.node.inbox import received
+from broker.node.line import Line
+from broker.node.outbox.deliveries import deliveries_of, states_of
+from broker.node.outbox.queueing import Order, Queued, check, queue
+from broker.node.outbox.state import DeliveryState
 from keys.envelope import parse_header
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
 from schemas.errors import Problem

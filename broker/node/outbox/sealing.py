@@ -16,7 +16,9 @@ from sqlalchemy import Row, case, func, insert, select
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.addressing import (
+from broker.node.clock import from_seconds, to_seconds
+from broker.node.home import Home
+from broker.node.outbox.addressing import (
     Slots,
     delivery_key,
     keep_header,
@@ -24,10 +26,8 @@ from broker.node.addressing import (
     slots_for,
     still_allowed,
 )
-from broker.node.clock import from_seconds, to_seconds
-from broker.node.deliveries import Step, advance, carry
-from broker.node.home import Home
-from broker.node.state import OPEN, DeliveryState, OutboxState
+from broker.node.outbox.deliveries import Step, advance, carry
+from broker.node.outbox.state import OPEN, DeliveryState, OutboxState
 from keys.envelope import Outgoing, address, seal_content
 from keys.history import DirectoryState
 from schemas.bulletin.vocabularies import Precedence

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from broker.node import tables
 from broker.node.clock import from_seconds, to_seconds
-from broker.node.state import DeliveryState, move_delivery
+from broker.node.outbox.state import DeliveryState, move_delivery
 from schemas.loader import dump_json, load_json
 
 _POLICIES_BYTES_MAX = 64 * 1024

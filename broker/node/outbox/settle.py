@@ -13,15 +13,15 @@ from sqlalchemy import Connection, Row, select, update
 
 from broker.db import writing
 from broker.node import tables
-from broker.node.addressing import update_envelope
 from broker.node.alarms import AlarmKind, raise_alarm
 from broker.node.clock import to_seconds
-from broker.node.deliveries import DeliveryKey, Step, advance, state_of
 from broker.node.home import Home
+from broker.node.outbox.addressing import update_envelope
+from broker.node.outbox.deliveries import DeliveryKey, Step, advance, state_of
+from broker.node.outbox.proofs import Proved
+from broker.node.outbox.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
 from broker.node.pacing import pause_seconds
 from broker.node.places import note_places
-from broker.node.proofs import Proved
-from broker.node.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
 from schemas.entries import EnvelopeAccepted, EnvelopeRefused
 from schemas.errors import Finality, Problem
 from schemas.loader import dump_json, load_json
