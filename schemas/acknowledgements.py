@@ -5,11 +5,13 @@ May import pydantic and `schemas`; nodes sign them, the hub logs them, senders a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
+from schemas.errors import PROBLEMS, Fault
 from schemas.limits import ACKNOWLEDGED_ITEMS_MAX
 from schemas.scalars import (
     Count,
@@ -31,6 +33,38 @@ class Result(StrEnum):
     READ = "read"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
+
+
+CANNOT_OPEN: Final = "cannot_open"
+"""The reason of a rejection that settles nothing: keys are lost, and come back from a backup."""
+
+REJECTION_REASONS: Final = frozenset(
+    {CANNOT_OPEN} | {problem.word for problem in PROBLEMS.values() if problem.fault is Fault.SENDER}
+)
+"""Why an envelope is rejected: what its sender can be held to; a hub's fault is never acknowledged."""
+
+WITHDRAWAL_REASONS: Final = frozenset({"unread", "read", "exported"})
+"""What had become of a bulletin when its withdrawal arrived."""
+
+_BEFORE: Final[Mapping[Result, frozenset[Result | None]]] = {
+    Result.DELIVERED: frozenset({None, Result.DELIVERED, Result.READ, Result.WITHDRAWN}),
+    Result.READ: frozenset({Result.DELIVERED, Result.READ}),
+    Result.REJECTED: frozenset({None, Result.REJECTED}),
+    Result.WITHDRAWN: frozenset({None, *Result}),
+}
+"""Result → what the desk may have answered before, None for nothing. A restored node answers anew what it
+had answered, so that each may be repeated, and `delivered` come after `read`."""
+
+
+def may_follow(before: Result | None, then: Result) -> bool:
+    """Whether a desk may answer an envelope so, after its last answer that settled something.
+
+    Args:
+        before: that answer; None where there is none. Rejections with `cannot_open` do not count, and
+            may themselves come at any time.
+        then: the new answer.
+    """
+    return before in _BEFORE[then]
 
 
 class AcknowledgedItem(Message):
@@ -66,3 +100,29 @@ class Acknowledgement(Message):
         if needs_reason != (self.reason is not None):
             raise ValueError("rejected and withdrawn carry a reason, the others none")
         return self
+
+    @property
+    def settles(self) -> bool:
+        """Whether this says for good what became of its items: all but `cannot_open` do."""
+        return self.reason != CANNOT_OPEN
+
+    def reason_fault(self) -> str | None:
+        """Say what is wrong with the reason; None if it is one that this result can have."""
+        if self.result is Result.WITHDRAWN and self.reason not in WITHDRAWAL_REASONS:
+            return f"`{self.reason}` does not say what became of a withdrawn bulletin"
+        if self.result is Result.REJECTED and self.reason not in REJECTION_REASONS:
+            return f"`{self.reason}` is no fault of the sender's"
+        return None
+
+    def order_fault(self, before: Result | None, *, is_withdrawn: bool) -> str | None:
+        """Say what this answer contradicts; None if it follows (the protocol's Acknowledgements).
+
+        Args:
+            before: the desk's last answer that settled something; None where there is none.
+            is_withdrawn: whether the sender withdrew the bulletin from this desk.
+        """
+        if self.settles and not may_follow(before, self.result):
+            return f"`{self.result}` cannot follow {f'`{before}`' if before else 'no answer'}"
+        if self.result is Result.WITHDRAWN and not is_withdrawn:
+            return "the sender did not withdraw it"
+        return None

@@ -7,14 +7,7 @@ from __future__ import annotations
 
 from broker.audit.envelopes import AcceptedEnvelope, EnvelopeAudit
 from broker.audit.rules import Findings
-from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
-from schemas.errors import PROBLEMS, Fault
-
-CANNOT_OPEN = "cannot_open"
-"""The reason of a rejection that settles nothing: keys are lost, and come back from a backup."""
-
-WITHDRAWN_REASONS = frozenset({"unread", "read", "exported"})
-"""What had become of a bulletin when its withdrawal arrived."""
+from schemas.acknowledgements import AcknowledgedItem, Acknowledgement
 
 
 class AcknowledgementAudit:
@@ -46,7 +39,7 @@ class AcknowledgementAudit:
             self._report(index, "acknowledgement-twice", f"{answer.desk} is logged twice")
             return
         self._seen.add(bytes.fromhex(pae))
-        fault = _reason_fault(answer)
+        fault = answer.reason_fault()
         if fault is not None:
             self._report(index, "acknowledgement-reason", fault)
         strangers, contradictions = 0, []
@@ -57,9 +50,10 @@ class AcknowledgementAudit:
             if envelope is None:
                 strangers += 1
                 continue
-            fault = self._order_fault(answer, envelope)
+            withdrawn = self._is_withdrawn(answer.desk, envelope)
+            fault = answer.order_fault(envelope.answers[answer.desk], is_withdrawn=withdrawn)
             contradictions += [] if fault is None else [fault]
-            if answer.reason != CANNOT_OPEN:
+            if answer.settles:
                 envelope.answers[answer.desk] = answer.result
         if strangers:
             detail = f"{strangers} items of {answer.desk} name no envelope accepted for it"
@@ -76,39 +70,8 @@ class AcknowledgementAudit:
         is_this = (self._origin, envelope.sender, envelope.id, envelope.leaf.hex())
         return envelope if named == is_this else None
 
-    def _order_fault(self, answer: Acknowledgement, envelope: AcceptedEnvelope) -> str | None:
-        """Say what an answer contradicts; None if it follows.
-
-        A node that was restored answers anew what it had answered, so that repeating is allowed.
-        """
-        before = envelope.answers[answer.desk]
-        match answer.result:
-            case Result.READ if before not in {Result.DELIVERED, Result.READ}:
-                return "read what was never delivered"
-            case Result.DELIVERED if before is Result.REJECTED:
-                return "delivered what was rejected"
-            case Result.REJECTED if answer.reason != CANNOT_OPEN and before not in {
-                None,
-                Result.REJECTED,
-            }:
-                return "rejected what was taken"
-            case Result.WITHDRAWN if not self._is_withdrawn(answer.desk, envelope):
-                return "withdrew what the sender did not withdraw"
-        return None
-
     def _is_withdrawn(self, desk: str, envelope: AcceptedEnvelope) -> bool:
         return (envelope.sender, envelope.bulletin_id, desk) in self._envelopes.withdrawn
 
     def _report(self, index: int, rule: str, detail: str) -> None:
         self._findings.add("exchange", index, rule, detail)
-
-
-def _reason_fault(answer: Acknowledgement) -> str | None:
-    """Say what is wrong with a reason; a hub's fault is never acknowledged (the protocol)."""
-    if answer.result is Result.WITHDRAWN and answer.reason not in WITHDRAWN_REASONS:
-        return f"`{answer.reason}` does not say what became of a withdrawn bulletin"
-    if answer.result is Result.REJECTED:
-        problem = PROBLEMS.get(answer.reason or "")
-        if problem is None or problem.fault not in {Fault.SENDER, Fault.NOBODY}:
-            return f"`{answer.reason}` is not the sender's fault"
-    return None

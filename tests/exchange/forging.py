@@ -205,3 +205,13 @@ def shown(value: Any) -> Any:
     """What two followers must agree on: size, directory in force, and both heads."""
     state = value.state
     return state.size, state.in_force, value.directory_checkpoint, value.exchange_checkpoint
+
+
+def check_whole(hub: LiveHub) -> None:
+    """The hub's exchange log is the tree of its entries, each of them under its own hash."""
+    forged = ForgedLog.of(hub, "exchange")
+    head = hub.ledger.heads()[1]
+    assert (forged.checkpoint().size, forged.checkpoint().root) == (head.size, head.root)
+    query = select(entry.c.leaf).where(entry.c.log == "exchange").order_by(entry.c.entry_index)
+    with reading(hub.ledger.engine) as connection:
+        assert list(connection.execute(query).scalars()) == forged.leaves

@@ -25,7 +25,7 @@ def _story() -> AuditWorld:
     judicial = world.envelope("ly/main", "tn/main", kind=Kind.JUDICIAL_REQUEST)
     world.refuse(judicial, "access-denied")
     world.later(seconds=10)
-    world.acknowledge("dz/main", 0, Result.REJECTED, reason="commitment")
+    world.acknowledge("dz/main", 0, Result.REJECTED, reason="padding")
     world.later(seconds=10)
     before = world.known().newest.in_force
     world.change_member("ly")

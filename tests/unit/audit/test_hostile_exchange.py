@@ -171,7 +171,7 @@ ANSWERS: list[tuple[str, Case, int, str]] = [
     ),
     (
         "rejected after read",
-        lambda w: w.acknowledge("tn/main", 0, Result.REJECTED, reason="commitment"),
+        lambda w: w.acknowledge("tn/main", 0, Result.REJECTED, reason="padding"),
         9,
         "acknowledgement-order",
     ),
@@ -190,6 +190,12 @@ ANSWERS: list[tuple[str, Case, int, str]] = [
     (
         "rejected for what is the hub's fault",
         lambda w: w.acknowledge("dz/main", 6, Result.REJECTED, reason="slot-hash"),
+        9,
+        "acknowledgement-reason",
+    ),
+    (
+        "rejected for what is nobody's fault",
+        lambda w: w.acknowledge("dz/main", 6, Result.REJECTED, reason="commitment"),
         9,
         "acknowledgement-reason",
     ),

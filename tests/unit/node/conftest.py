@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from broker.node.home import Home
+from tests.unit.node.agency import Agency
+from tests.unit.node.reader import Reader
 from tests.unit.node.world import NodeWorld, copy_home
 
 
@@ -60,3 +62,15 @@ def tn(tmp_path: Path) -> Iterator[Home]:
     home = copy_home(_founded()[2], tmp_path)
     yield home
     home.close()
+
+
+@pytest.fixture
+def agency(world: NodeWorld, tn: Home) -> Agency:
+    """An agency of tn/main."""
+    return Agency(world, tn)
+
+
+@pytest.fixture
+def reader(world: NodeWorld, tn: Home) -> Reader:
+    """tn/main's inbox."""
+    return Reader(world, tn)

@@ -1,0 +1,159 @@
+"""What a node calls and follows when its hub is on paper; tests break it where they want to.
+
+`NodeWorld.line` hands both to a node in place of the real client and follower.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.tlog.checkpoint import Checkpoint
+from broker.tlog.receipt import LogVerifier
+from keys.dsse import pae_sha256
+from keys.envelope import parse_header
+from keys.history import DirectoryHistory, DirectoryState
+from schemas.acknowledgements import Acknowledgement
+from schemas.envelope import Envelope
+from schemas.errors import HubUnreachable, Problem
+from schemas.limits import ENVELOPE_BYTES_MAX
+from schemas.loader import parse, to_plain
+from schemas.receipts import (
+    EnvelopeStatus,
+    InboxItem,
+    InboxPage,
+    Opening,
+    OpeningsPage,
+    Receipt,
+)
+from schemas.statements import Statement
+from tests.unit.node.paper_log import LoggingWorld, statement_of
+
+
+class PaperFollower:
+    """Follows the hub on paper; a head in `forged` is not one with the log."""
+
+    def __init__(self, world: LoggingWorld) -> None:
+        self.world = world
+        self.forged: set[bytes] = set()
+        self.refreshed = 0
+
+    @property
+    def history(self) -> DirectoryHistory:
+        """The directory log's history."""
+        return self.world.known
+
+    @property
+    def state(self) -> DirectoryState:
+        """Its newest state."""
+        return self.world.newest
+
+    @property
+    def exchange_log(self) -> LogVerifier:
+        """The exchange log's keys."""
+        return self.world.log_keys
+
+    @property
+    def exchange_checkpoint(self) -> Checkpoint:
+        """The newest tree."""
+        return self.world.head()
+
+    async def refresh(self) -> tuple[()]:
+        """Nothing new."""
+        self.refreshed += 1
+        return ()
+
+    async def prove_exchange_head(self, checkpoint: Checkpoint) -> None:
+        """Compare with the tree of that size."""
+        if checkpoint.root in self.forged or checkpoint != self.world.head(checkpoint.size):
+            raise Problem("inconsistent-log")
+
+
+class PaperClient:
+    """Calls the hub on paper, for any desk; tests break it with `away` and `refusals`."""
+
+    def __init__(self, world: LoggingWorld) -> None:
+        self.world = world
+        self.away = False
+        self.drops_answers = False
+        self.refusals: list[Problem] = []
+        self.submitted: list[bytes] = []
+        self.inbox_items: dict[str, list[InboxItem]] = {}
+        self.bodies: dict[str, bytes] = {}
+        self.announced: list[Statement] = []
+
+    def _call(self) -> None:
+        if self.away:
+            raise HubUnreachable("away")
+        if self.refusals:
+            raise self.refusals.pop(0)
+
+    async def submit(self, sealed: bytes) -> Receipt:
+        """Accept an envelope once; the same bytes again get the same entry's receipt."""
+        self._call()
+        self.submitted.append(sealed)
+        envelope = parse(Envelope, sealed, ENVELOPE_BYTES_MAX)
+        header = parse_header(statement_of(envelope))
+        index = self.world.find(header.id)
+        if index is None:
+            index = self.world.accept(envelope)
+        if self.drops_answers:
+            raise HubUnreachable("the line was cut after the commit")
+        if self.world.items[index].statement != statement_of(envelope):
+            receipt = self.world.receipt(index, header.from_)
+            raise Problem("id-taken", earlier=[to_plain(receipt)])
+        return self.world.receipt(index, header.from_)
+
+    async def inbox(self, desk: str, **_options: Any) -> InboxPage:
+        """What waits, or what a test put there."""
+        self._call()
+        if desk in self.inbox_items:
+            return InboxPage(items=tuple(self.inbox_items[desk]))
+        items = [
+            self.world.item(index, desk)
+            for index, item in enumerate(self.world.items)
+            if item.envelope is not None
+            and desk in item.envelope.slots
+            and (index, desk) not in self.world.answered
+        ]
+        return InboxPage(items=tuple(items))
+
+    async def body(self, sender: str, envelope_id: str) -> bytes:
+        """A body."""
+        self._call()
+        return self.bodies[envelope_id]
+
+    async def acknowledge(self, statement: Statement) -> Receipt:
+        """Log an acknowledgement once."""
+        self._call()
+        payload = parse(Acknowledgement, statement.payload, ENVELOPE_BYTES_MAX)
+        for index, item in enumerate(self.world.items):
+            if pae_sha256(item.statement) == pae_sha256(statement):
+                return self.world.receipt(index, payload.desk)
+        index = self.world.log_answer(statement)
+        if self.drops_answers:
+            raise HubUnreachable("the line was cut after the commit")
+        return self.world.receipt(index, payload.desk)
+
+    async def status(self, sender: str, envelope_id: str) -> EnvelopeStatus:
+        """What became of an envelope."""
+        self._call()
+        index = self.world.find(envelope_id)
+        assert index is not None
+        return self.world.status(index)
+
+    async def publish_sealing_key(self, desk: str, statement: Statement) -> None:
+        """Log a sealing key once."""
+        self._call()
+        self.announced.append(statement)
+        self.world.announce(statement)
+
+    async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
+        """Everything: a desk looks only at what concerns it."""
+        self._call()
+        return OpeningsPage(
+            openings=tuple(
+                Opening(index=i, salt=item.salt, entry=item.entry, statement=item.statement)
+                for i, item in enumerate(self.world.items)
+                if start <= i < end
+            )
+        )

@@ -1,0 +1,81 @@
+"""Places: numbered from 1 without a gap for each pair of desks, and rising with the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from broker.db import writing
+from broker.node.places import check_places, note_places
+from schemas.errors import Problem
+from schemas.receipts import Place
+from tests.unit.node.reader import Reader, arrive
+
+
+def places(reader: Reader, *numbers: tuple[int, int]) -> None:
+    """Note places (n, index) from ly/main."""
+    with writing(reader.home.engine) as connection:
+        for n, index in numbers:
+            told = Place(desk="tn/main", n=n, place_salt=bytes(32))
+            note_places(connection, "tn/main", "ly/main", "log/1", index, [told])
+
+
+def gaps(reader: Reader) -> Sequence[str]:
+    """Look for gaps."""
+    with writing(reader.home.engine) as connection:
+        return check_places(connection, "tn/main", reader.world.now)
+
+
+def test_an_envelope_that_is_held_back_shows_as_a_gap(reader: Reader) -> None:
+    """The hub serves the second and hides the first: an alarm names the pair of desks."""
+    arrive(reader)
+    arrive(reader)
+    reader.serve(reader.world.item(1, "tn/main"))
+    reader.fetch()
+    assert reader.alarms() == {"gap"}
+    reader.serve(reader.world.item(0, "tn/main"))
+    reader.fetch()
+    assert gaps(reader) == ()
+
+
+@pytest.mark.parametrize(
+    ("held", "found"),
+    [
+        (((1, 0), (2, 5), (3, 9)), ()),
+        (((3, 9), (1, 0), (2, 5)), ()),
+        (((1, 0), (3, 9)), ("ly/main > tn/main",)),
+        (((2, 5),), ("ly/main > tn/main",)),
+    ],
+)
+def test_places_run_from_1_without_a_gap(
+    reader: Reader, held: tuple[tuple[int, int], ...], found: tuple[str, ...]
+) -> None:
+    """In whatever order they arrive."""
+    places(reader, *held)
+    assert gaps(reader) == found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [((1, 0), (1, 3)), ((1, 5), (2, 3)), ((2, 3), (1, 5)), ((1, 4), (2, 4))],
+    ids=["twice", "not rising", "not rising, the later first", "one entry, two places"],
+)
+def test_places_rise_with_the_log_and_belong_to_one_entry(
+    reader: Reader, wrong: tuple[tuple[int, int], ...]
+) -> None:
+    """Anything else is the hub's fault."""
+    with pytest.raises(Problem) as caught:
+        places(reader, *wrong)
+    assert caught.value.word == "place"
+
+
+def test_a_place_given_twice_is_not_acknowledged(reader: Reader) -> None:
+    """Two envelopes with the number 1: the second is the hub's fault."""
+    arrive(reader)
+    reader.world._places.clear()
+    arrive(reader)
+    assert reader.fetch() == 1
+    assert reader.alarms() == {"hub-fault"}
+    reader.answer()
+    assert reader.logged() == [("delivered", None, 1)]
