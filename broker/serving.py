@@ -148,13 +148,24 @@ def serve(app: FastAPI, host: str, port: int, certificate: Path, key: Path) -> N
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with a problem document (RFC 9457)."""
-    busy = problem.type.status == HTTPStatus.SERVICE_UNAVAILABLE
     return Response(
         dump_json(to_document(problem)),
         problem.type.status,
-        {**({"Retry-After": "1"} if busy else {}), **(headers or {})},
+        {**_headers_of(problem), **(headers or {})},
         media_type=MEDIA_TYPE,
     )
+
+
+def _headers_of(problem: Problem) -> dict[str, str]:
+    """What HTTP itself says of some problems: RFC 9110 section 10.2.3, RFC 6750 section 3."""
+    seconds = problem.extensions.get("retry_after")
+    if problem.type.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": "1"}
+    if isinstance(seconds, int):
+        return {"Retry-After": str(seconds)}
+    if problem.word == "token-missing":
+        return {"WWW-Authenticate": "Bearer"}
+    return {}
 
 
 class _Contain:

@@ -7,7 +7,7 @@ order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from keys.directory import DeskView
@@ -16,6 +16,7 @@ from keys.sealing import check_sealing_key
 from keys.signing import VerifyingIdentity
 from schemas.errors import Problem, VerificationError
 from schemas.limits import SEALING_KEY_LIFE_SECONDS, SEALING_KEY_RATE_SECONDS
+from schemas.scalars import format_time
 from schemas.sealing_keys import SealingKey
 from schemas.statements import PayloadType, Statement
 
@@ -170,8 +171,16 @@ class SealingLog:
 
     def _check_rate(self, key: SealingKey, signer: str, at: datetime) -> None:
         last = self.last.get((signer, key.revokes is not None))
-        if last is not None and (at - last).total_seconds() < SEALING_KEY_RATE_SECONDS:
-            raise Problem("sealing-key-rate", f"{key.desk} announced a key within 24 hours")
+        if last is None:
+            return
+        following = last + timedelta(seconds=SEALING_KEY_RATE_SECONDS)
+        if at < following:
+            raise Problem(
+                "sealing-key-rate",
+                f"{key.desk} announced a key within 24 hours; the next is possible from "
+                f"{format_time(following)}",
+                retry_after=int((following - at).total_seconds()),
+            )
 
     def _revoked_epochs(self, key: SealingKey) -> list[int]:
         own = {record.keyid: record.epoch for record in self.records.get(key.desk, ())}

@@ -6,13 +6,14 @@ May import pydantic and `schemas`; nodes sign them, the hub logs them, senders a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
 from schemas.errors import PROBLEMS, Fault
-from schemas.limits import ACKNOWLEDGED_ITEMS_MAX
+from schemas.limits import ACKNOWLEDGED_ITEMS_MAX, CREATED_SKEW_SECONDS_MAX
 from schemas.scalars import (
     Count,
     DeskId,
@@ -23,6 +24,7 @@ from schemas.scalars import (
     Uuid7,
     Version,
     Word,
+    format_time,
 )
 
 
@@ -112,6 +114,12 @@ class Acknowledgement(Message):
             return f"`{self.reason}` does not say what became of a withdrawn bulletin"
         if self.result is Result.REJECTED and self.reason not in REJECTION_REASONS:
             return f"`{self.reason}` is no fault of the sender's"
+        return None
+
+    def time_fault(self, logged: datetime) -> str | None:
+        """Say that `at` is more than 24 hours away from the moment of logging; None if it is not."""
+        if abs((logged - self.at).total_seconds()) > CREATED_SKEW_SECONDS_MAX:
+            return f"signed at {format_time(self.at)}, now {format_time(logged)}: over 24 hours"
         return None
 
     def order_fault(self, before: Result | None, *, is_withdrawn: bool) -> str | None:

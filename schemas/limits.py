@@ -51,7 +51,7 @@ ENVELOPE_LIFE_SECONDS_MAX: Final = 30 * 24 * 3600
 """From `created` to `expires` (the protocol): no longer than a sealing key's private half is kept."""
 
 CREATED_SKEW_SECONDS_MAX: Final = 24 * 3600
-"""Between `created` and the entry's `at` (the protocol)."""
+"""Between an envelope's `created`, or an acknowledgement's `at`, and the entry's `at` (the protocol)."""
 
 DIRECTORY_GRACE_SECONDS: Final = 600
 """How long a directory that was in force is still taken when nothing that matters changed (the protocol)."""

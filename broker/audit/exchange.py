@@ -164,6 +164,9 @@ class ExchangeAudit:
         if answer.exchange != self._exchange:
             self._report(index, "acknowledgement-item", "it was signed for another exchange")
             return
+        fault = answer.time_fault(entry.at)
+        if fault is not None:
+            self._report(index, "acknowledgement-at", fault)
         self._answers.check(index, entry.pae, answer)
 
     def _judge(

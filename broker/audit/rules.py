@@ -83,6 +83,7 @@ _TABLE: Final[tuple[Rule, ...]] = (
     Rule("acknowledgement-twice", "One acknowledgement was logged twice."),
     Rule("acknowledgement-item", "An acknowledgement names no accepted envelope to its desk."),
     Rule("acknowledgement-order", "An answer contradicts what the desk answered before."),
+    Rule("acknowledgement-at", "An answer was logged more than a day from its signing."),
     Rule("acknowledgement-reason", "An answer gives a reason that no answer may give."),
 )  # fmt: skip
 

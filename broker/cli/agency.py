@@ -78,9 +78,8 @@ def new(
     kind: Annotated[Kind, typer.Option("--kind", help="What it shall be.")],
     desk: Desk,
     language: Annotated[
-        list[Language] | None,
-        typer.Option("--language", help="Of its texts. Repeat it; else all three."),
-    ] = None,
+        Language, typer.Option("--language", envvar="BARID_LANGUAGE", help="Of its texts.")
+    ] = Language.EN,
     out: Annotated[
         Path | None, typer.Option("--out", dir_okay=False, help="A new file; else standard output.")
     ] = None,
@@ -88,7 +87,7 @@ def new(
     """Write a bulletin to begin with, from a sample. It is a test until you change its status."""
     from broker.cli.drafts import new_bulletin
 
-    document = new_bulletin(kind, desk, tuple(language or Language), utc_now())
+    document = new_bulletin(kind, desk, language.value, utc_now())
     if out is None:
         say(document.decode().rstrip("\n"))
         return

@@ -9,14 +9,14 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from broker.hub.ledger import Answer, Batch
 from broker.hub.relay import entry_receipt
 from broker.hub.tables import acknowledgement, answer, entry, envelope, party, slot
 from keys.dsse import pae_sha256, signatures_sha256, verify_statement
 from keys.history import DirectoryState
-from schemas.acknowledgements import AcknowledgedItem, Acknowledgement
+from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
 from schemas.entries import AcknowledgementEntry
 from schemas.errors import Problem, VerificationError
 from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX
@@ -69,40 +69,66 @@ class Acknowledge:
             raise Problem("statement-signature", str(error)) from error
 
     def apply(self, batch: Batch) -> Answer:
-        """Log the acknowledgement, and mark its items as answered."""
+        """Log the acknowledgement, and mark its items as answered.
+
+        1. The same statement again is the same entry.
+        2. The desk's node identity signed it, not more than a day ago.
+        3. Each item is an envelope accepted for this desk, and may be answered so now.
+        4. Write.
+
+        Raises:
+            Problem: `statement-signature` or `created-skew` (2), `acknowledgement-items` (3).
+        """
         connection = batch.connection
         pae = pae_sha256(self.statement)
         query = select(acknowledgement.c.entry_index).where(acknowledgement.c.pae == pae)
         index = connection.execute(query).scalar()
         if index is None:
             self.check_signature(batch.state, batch.at)
+            fault = self.payload.time_fault(batch.at)
+            if fault is not None:
+                # Not the items' fault: signed anew, with the right time, each of them can be taken.
+                raise Problem("created-skew", fault)
             self._check_items(connection, batch.exchange.head.origin)
             index = self._write(batch, pae)
         return lambda committed: entry_receipt(committed.connection, committed.prover, index)
 
     def _check_items(self, connection: Connection, origin: str) -> None:
-        full = self._answered_enough(connection)
-        wrong = [
-            item
-            for item in self.payload.items
-            if item.index in full or not self._is_mine(connection, origin, item)
-        ]
+        fault = self.payload.reason_fault()
+        wrong = []
+        for item in self.payload.items:
+            why = fault or self._item_fault(connection, origin, item)
+            if why is not None:
+                wrong.append({**to_plain(item), "why": why})
         if wrong:
-            raise Problem("acknowledgement-items", items=[to_plain(item) for item in wrong])
+            raise Problem("acknowledgement-items", str(wrong[0]["why"]), items=wrong)
 
-    def _answered_enough(self, connection: Connection) -> set[int]:
-        indexes = [item.index for item in self.payload.items]
-        query = (
-            select(answer.c.envelope_index)
-            .where(answer.c.desk == self.payload.desk, answer.c.envelope_index.in_(indexes))
-            .group_by(answer.c.envelope_index)
-            .having(func.count() >= ANSWERS_MAX)
+    def _item_fault(
+        self, connection: Connection, origin: str, item: AcknowledgedItem
+    ) -> str | None:
+        """Say why an item cannot be acknowledged so; None if it can."""
+        desk = self.payload.desk
+        bulletin_id = self._bulletin_of(connection, origin, item)
+        if bulletin_id is None:
+            return f"no envelope that was accepted for {desk} has this index, leaf, sender and id"
+        query = select(answer.c.settled).where(
+            answer.c.envelope_index == item.index, answer.c.desk == desk
         )
-        return set(connection.execute(query).scalars())
+        answers = connection.execute(query.order_by(answer.c.entry_index)).scalars().all()
+        if len(answers) >= ANSWERS_MAX:
+            return f"{desk} has answered this envelope {ANSWERS_MAX} times"
+        settled = [Result(each) for each in answers if each is not None]
+        return self.payload.order_fault(
+            settled[-1] if settled else None,
+            is_withdrawn=self._is_withdrawn(connection, item.from_, bulletin_id),
+        )
 
-    def _is_mine(self, connection: Connection, origin: str, item: AcknowledgedItem) -> bool:
+    def _bulletin_of(
+        self, connection: Connection, origin: str, item: AcknowledgedItem
+    ) -> str | None:
+        """The bulletin that an item's envelope brought to this desk; None if there is no such envelope."""
         query = (
-            select(entry.c.leaf)
+            select(entry.c.leaf, envelope.c.bulletin_id)
             .join(envelope, envelope.c.entry_index == entry.c.entry_index)
             .join(slot, slot.c.entry_index == entry.c.entry_index)
             .where(
@@ -113,8 +139,24 @@ class Acknowledge:
                 slot.c.desk == self.payload.desk,
             )
         )
-        leaf = connection.execute(query).scalar()
-        return origin == item.origin and leaf is not None and leaf.hex() == item.leaf
+        row = connection.execute(query).one_or_none()
+        if row is None or (origin, row.leaf.hex()) != (item.origin, item.leaf):
+            return None
+        return str(row.bulletin_id)
+
+    def _is_withdrawn(self, connection: Connection, sender: str, bulletin_id: str) -> bool:
+        if self.payload.result is not Result.WITHDRAWN:
+            return False
+        query = (
+            select(slot.c.entry_index)
+            .join(envelope, envelope.c.entry_index == slot.c.entry_index)
+            .where(
+                envelope.c.sender == sender,
+                envelope.c.withdraws == bulletin_id,
+                slot.c.desk == self.payload.desk,
+            )
+        )
+        return connection.execute(query.limit(1)).first() is not None
 
     def _write(self, batch: Batch, pae: str) -> int:
         connection, desk = batch.connection, self.payload.desk
@@ -132,7 +174,12 @@ class Acknowledge:
         parties = sorted({desk, self.payload.items[0].from_})
         connection.execute(insert(party), [{"desk": d, "entry_index": index} for d in parties])
         for item in self.payload.items:
-            row = {"envelope_index": item.index, "desk": desk, "entry_index": index}
+            row = {
+                "envelope_index": item.index,
+                "desk": desk,
+                "entry_index": index,
+                "settled": self.payload.result if self.payload.settles else None,
+            }
             connection.execute(insert(answer), row)
             mine = (slot.c.entry_index == item.index) & (slot.c.desk == desk)
             connection.execute(update(slot).where(mine).values(answered=1))

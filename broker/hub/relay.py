@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from broker.hub.ledger import Answer, Batch, Committed
@@ -34,6 +34,8 @@ from schemas.statements import Statement
 
 EARLIER_MAX: Final = 16
 """Earlier receipts shown with a refusal."""
+
+_HOUR_SECONDS: Final = 3600
 
 Verdict = dict[str, tuple[str, ...]] | Problem
 """The policies that permit each recipient, or the final refusal."""
@@ -226,6 +228,7 @@ class Relay:
             "refusal": None if problem is None else dump_json(to_document(problem)),
             "bulletin_id": header.bulletin.id,
             "content": header.bulletin.content,
+            "withdraws": header.withdraws,
         }
         batch.connection.execute(insert(envelope), row)
         rows = [{"desk": desk, "entry_index": index} for desk in sorted(set(parties))]
@@ -259,13 +262,25 @@ def _next_place(connection: Connection, sender: str, recipient: str) -> Place:
 
 
 def _check_refusal_rate(batch: Batch, sender: str) -> None:
-    recent = select(func.count()).where(
-        envelope.c.sender == sender,
-        envelope.c.problem.is_not(None),
-        envelope.c.at > batch.at_unix - 3600,
+    recent = (
+        select(envelope.c.at)
+        .where(
+            envelope.c.sender == sender,
+            envelope.c.problem.is_not(None),
+            envelope.c.at > batch.at_unix - _HOUR_SECONDS,
+        )
+        .order_by(envelope.c.at.desc())
+        .limit(REFUSALS_PER_HOUR_MAX)
     )
-    if batch.connection.execute(recent).scalar_one() >= REFUSALS_PER_HOUR_MAX:
-        raise Problem("refusal-rate", f"{REFUSALS_PER_HOUR_MAX} refusals in an hour are logged")
+    times = batch.connection.execute(recent).scalars().all()
+    if len(times) == REFUSALS_PER_HOUR_MAX:
+        # Once the earliest of these is an hour old, there is room for one.
+        seconds = times[-1] + _HOUR_SECONDS - batch.at_unix
+        raise Problem(
+            "refusal-rate",
+            f"{REFUSALS_PER_HOUR_MAX} refusals in an hour are logged; room in {seconds} seconds",
+            retry_after=seconds,
+        )
 
 
 def _contradiction(connection: Connection, header: Header) -> Problem | None:

@@ -70,7 +70,9 @@ envelope = Table(
     Column("refusal", LargeBinary),  # the refusal's detail and extensions, JSON
     Column("bulletin_id", Text, nullable=False),
     Column("content", Text, nullable=False),
+    Column("withdraws", Text),  # the bulletin id that its header withdraws
     Index("envelope_bulletin", "sender", "bulletin_id"),
+    Index("envelope_withdraws", "sender", "withdraws"),
 )
 
 body = Table(
@@ -114,6 +116,7 @@ answer = Table(
     Column("envelope_index", BigInteger, ForeignKey("envelope.entry_index"), primary_key=True),
     Column("desk", Text, primary_key=True),
     Column("entry_index", BigInteger, primary_key=True),
+    Column("settled", Text),  # the result; NULL where `cannot_open` settled nothing
 )
 """Which acknowledgement entries answer an envelope."""
 

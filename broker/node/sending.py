@@ -7,6 +7,7 @@ hub; blocking work runs on threads.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from broker.db import writing
@@ -154,11 +155,24 @@ class Sender:
             waiting = await asyncio.to_thread(
                 acknowledge.statements_to_send, self._home, self._desk
             )
-            refusals = [await self._hand_in(statement) for statement in waiting]
+            refusals = await self._hand_in_all(waiting)
         for refusal in refusals:
-            if refusal is not None:
+            if refusal.word != "acknowledgement-items":
                 raise refusal
         return len(waiting)
+
+    async def _hand_in_all(self, waiting: Sequence[Statement]) -> list[Problem]:
+        """Hand in statements in their order. Returns what the hub said against some of them."""
+        refusals: list[Problem] = []
+        held: set[tuple[str, str]] = set()
+        for statement in waiting:
+            items = acknowledge.items_of(statement)
+            # The hub takes `read` after `delivered` only: what follows a refusal waits for the next pass.
+            refusal = None if items & held else await self._hand_in(statement)
+            if refusal is not None:
+                held |= items
+                refusals.append(refusal)
+        return refusals
 
     async def _hand_in(self, statement: Statement) -> Problem | None:
         """Hand in one statement; what is said against it keeps no other from being handed in."""
@@ -166,10 +180,10 @@ class Sender:
             receipt = await self._client.acknowledge(statement)
             await self._note_logged(statement, receipt)
         except Problem as problem:
-            if problem.word != "acknowledgement-items":
-                return problem
-            wrong, now = _refused_items(problem), self._clock()
-            await asyncio.to_thread(acknowledge.mark_refused, self._home, statement, wrong, now)
+            if problem.word == "acknowledgement-items":
+                wrong, now = _refused_items(problem), self._clock()
+                await asyncio.to_thread(acknowledge.mark_refused, self._home, statement, wrong, now)
+            return problem
         return None
 
     async def _note_logged(self, statement: Statement, receipt: Receipt) -> None:

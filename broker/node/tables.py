@@ -188,7 +188,7 @@ acknowledgement = Table(
     metadata,
     Column("pae", Text, primary_key=True),
     Column("desk", Text, nullable=False),
-    Column("state", Text, nullable=False),  # signed, logged or refused
+    Column("state", Text, nullable=False),  # signed, logged, refused or stale
     Column("statement", LargeBinary, nullable=False),
     Column("receipt", LargeBinary),
     Column("made", BigInteger, nullable=False),

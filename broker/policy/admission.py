@@ -19,7 +19,7 @@ from keys.signing import VerifyingIdentity
 from schemas.envelope import Header
 from schemas.errors import ConfigurationError, ParseError, Problem, VerificationError
 from schemas.limits import CREATED_SKEW_SECONDS_MAX, ENVELOPE_LIFE_SECONDS_MAX
-from schemas.scalars import member_of
+from schemas.scalars import format_time, member_of
 from schemas.statements import PayloadType, Statement
 
 _SKEW: Final = timedelta(seconds=CREATED_SKEW_SECONDS_MAX)
@@ -121,9 +121,18 @@ def _check_signature(
 
 def _check_times(header: Header, at: datetime) -> None:
     if abs(at - header.created) > _SKEW:
-        raise Problem("created-skew", f"created {header.created}, now {at}")
-    if header.expires <= at or header.expires - header.created > _LIFE:
-        raise Problem("lifetime", f"expires {header.expires}, now {at}")
+        created = format_time(header.created)
+        raise Problem("created-skew", f"created {created}, now {format_time(at)}: over 24 hours")
+    if header.expires <= at:
+        expires = format_time(header.expires)
+        raise Problem("lifetime", f"expires {expires}, which is past: now {format_time(at)}")
+    if header.expires - header.created > _LIFE:
+        latest = format_time(header.created + _LIFE)
+        raise Problem(
+            "lifetime",
+            f"expires {format_time(header.expires)}, more than {_LIFE.days} days after created: "
+            f"{latest} at the latest",
+        )
 
 
 def _check_recipients(

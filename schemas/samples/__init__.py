@@ -1,4 +1,4 @@
-"""Sample bulletins, each kind in ar, fr and en, and a text for demonstrations; all of it invented.
+"""Sample bulletins, each kind in ar, fr and en; all of it invented.
 
 May import `schemas` and the standard library; `barid bulletin new` and the demo start from them.
 Every sample has the status `test`.
@@ -12,8 +12,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from schemas.bulletin import Kind, parse_bulletin
-from schemas.limits import BULLETIN_BYTES_MAX
-from schemas.loader import load_json, to_plain
+from schemas.loader import to_plain
 from schemas.rules import Language
 from schemas.scalars import format_time, parse_time
 
@@ -57,9 +56,3 @@ def _moved(value: Any, by: timedelta) -> Any:
     if isinstance(value, str) and _TIME.fullmatch(value):
         return format_time(parse_time(value) + by)
     return value
-
-
-def communique(language: Language) -> str:
-    """Read the text (CommonMark) of an invented communiqué of a meeting on border security."""
-    texts = load_json((files(__name__) / "communique.json").read_bytes(), BULLETIN_BYTES_MAX)
-    return str(texts[language])

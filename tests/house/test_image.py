@@ -154,8 +154,8 @@ class Container:
         It writes to a file, since buildah may close the pipe of a chroot before it has read all.
         """
         self.buildah(
-            "run", "--isolation", "chroot", f"--volume={self.output}:/mnt", self.name, "--",
-            "sh", "-c", 'exec "$@" >/mnt/stdout', "sh", *command,
+            "run", "--isolation", "chroot", f"--volume={self.output}:/out", self.name, "--",
+            "sh", "-c", 'exec "$@" >/out/stdout', "sh", *command,
         )  # fmt: skip
         return (self.output / "stdout").read_text().strip()
 

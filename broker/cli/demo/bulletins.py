@@ -98,7 +98,7 @@ def communique(desk: str, now: datetime) -> Story:
 
 def sample(kind: Kind, desk: str, now: datetime) -> Story:
     """The project's own sample of a kind, in Arabic."""
-    document = new_bulletin(kind, desk, ["ar"], now)
+    document = new_bulletin(kind, desk, "ar", now)
     return Story(document, parse_bulletin(document).id, "the project's own sample")
 
 

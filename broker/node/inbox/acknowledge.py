@@ -21,10 +21,17 @@ from broker.node.clock import to_seconds
 from broker.node.home import Home
 from keys.dsse import pae_sha256, sign_statement
 from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
-from schemas.limits import ACKNOWLEDGED_ITEMS_MAX, ACKNOWLEDGEMENT_BYTES_MAX
+from schemas.limits import (
+    ACKNOWLEDGED_ITEMS_MAX,
+    ACKNOWLEDGEMENT_BYTES_MAX,
+    CREATED_SKEW_SECONDS_MAX,
+)
 from schemas.loader import dump_json, parse
 from schemas.receipts import Receipt
 from schemas.statements import PayloadType, Statement
+
+_SIGNED_FOR_SECONDS: Final = CREATED_SKEW_SECONDS_MAX // 2
+"""An answer that could not be sent for so long is signed anew: the hub takes none older than a day."""
 
 _SIGNED_AT_ONCE: Final = 10 * ACKNOWLEDGED_ITEMS_MAX
 """Answers read in one pass: ten full statements."""
@@ -39,6 +46,8 @@ class AcknowledgementState(StrEnum):
     """Its receipt is verified and kept."""
     REFUSED = "refused"
     """The hub does not take it; what was right in it is signed anew."""
+    STALE = "stale"
+    """It could not be sent in time; all of it is signed anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +89,10 @@ def sign_answers(home: Home, desk: str, now: datetime) -> None:
     """Sign what a desk has to answer: a statement for each sender, result and reason, 100 items each.
 
     The statements are stored before any of them is sent: after a crash the same bytes go out again,
-    and the hub knows them by their hash.
+    and the hub knows them by their hash. After half a day they are given up and signed anew: where the
+    hub did log the first, it logs the answer twice, which means the same.
     """
+    _give_up_stale(home, desk, now)
     answer = tables.answer
     unsigned = (answer.c.desk == desk) & answer.c.acknowledgement.is_(None)
     with reading(home.engine) as connection:
@@ -103,6 +114,26 @@ def sign_answers(home: Home, desk: str, now: datetime) -> None:
             )
             chosen = answer.c.answer_id.in_([row.answer_id for row in batch])
             connection.execute(update(answer).where(chosen).values(acknowledgement=pae))
+
+
+def _give_up_stale(home: Home, desk: str, now: datetime) -> None:
+    sent, answer = tables.acknowledgement, tables.answer
+    # In both directions, since a clock that ran ahead may have been set right.
+    away_seconds = func.abs(sent.c.made - to_seconds(now))
+    stale = (
+        (sent.c.desk == desk)
+        & (sent.c.state == AcknowledgementState.SIGNED)
+        & (away_seconds > _SIGNED_FOR_SECONDS)
+    )
+    with writing(home.engine) as connection:
+        paes = connection.execute(select(sent.c.pae).where(stale)).scalars().all()
+        for pae in paes:
+            connection.execute(
+                update(answer).where(answer.c.acknowledgement == pae).values(acknowledgement=None)
+            )
+            connection.execute(
+                update(sent).where(sent.c.pae == pae).values(state=AcknowledgementState.STALE)
+            )
 
 
 def _batches(rows: Iterable[Row[Any]]) -> list[list[Row[Any]]]:
@@ -158,6 +189,12 @@ def statements_to_send(home: Home, desk: str) -> tuple[Statement, ...]:
             .order_by(kind, first)
         ).all()
     return tuple(parse(Statement, row.statement, ACKNOWLEDGEMENT_BYTES_MAX) for row in rows)
+
+
+def items_of(statement: Statement) -> set[tuple[str, str]]:
+    """The envelopes that an own statement answers: (sender, envelope id)."""
+    payload = parse(Acknowledgement, statement.payload, ACKNOWLEDGEMENT_BYTES_MAX)
+    return {(item.from_, item.id) for item in payload.items}
 
 
 def mark_logged(home: Home, statement: Statement, receipt: Receipt) -> None:

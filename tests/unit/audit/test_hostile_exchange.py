@@ -182,6 +182,12 @@ ANSWERS: list[tuple[str, Case, int, str]] = [
         "acknowledgement-order",
     ),
     (
+        "signed days before",
+        lambda w: w.acknowledge("dz/main", 6, Result.DELIVERED, at=w.now - timedelta(hours=25)),
+        9,
+        "acknowledgement-at",
+    ),
+    (
         "rejected for no known reason",
         lambda w: w.acknowledge("dz/main", 6, Result.REJECTED, reason="nonsense"),
         9,

@@ -33,7 +33,7 @@ def node(tmp_path: Path) -> Iterator[FakeNode]:
 def document(tmp_path: Path) -> Path:
     """A bulletin of ly/main in a file."""
     path = tmp_path / "bulletin.json"
-    path.write_bytes(new_bulletin(Kind.THREAT_BULLETIN, "ly/main", ["ar"], NOW))
+    path.write_bytes(new_bulletin(Kind.THREAT_BULLETIN, "ly/main", "ar", NOW))
     return path
 
 
@@ -70,7 +70,7 @@ def test_new_bulletin_overwrites_nothing(barid: Barid, tmp_path: Path) -> None:
     )
     assert barid(*arguments).exit_code == 0
     written = path.read_bytes()
-    assert set(parse_bulletin(written).title) == {"ar", "fr", "en"}
+    assert set(parse_bulletin(written).title) == {"en"}
     assert barid(*arguments).exit_code == Exit.CONFIGURATION
     assert path.read_bytes() == written
 

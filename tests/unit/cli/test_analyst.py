@@ -31,7 +31,7 @@ def node(tmp_path: Path) -> Iterator[FakeNode]:
 def received(**members: Any) -> dict[str, Any]:
     """What a node answers to a reader, with some members of the bulletin replaced."""
     kind = members.pop("kind", Kind.THREAT_BULLETIN)
-    bulletin = json.loads(new_bulletin(kind, "ly/main", ["ar"], NOW, **members))
+    bulletin = json.loads(new_bulletin(kind, "ly/main", "ar", NOW, **members))
     verified = {
         "sender": "ly/main",
         "signer": "a" * 64,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from schemas.bulletin import Kind, parse_bulletin
 from schemas.loader import dump_json
 from schemas.rules import Language
-from schemas.samples import communique, new_bulletin, sample
+from schemas.samples import new_bulletin, sample
 
 LANGUAGES: tuple[Language, ...] = ("ar", "fr", "en")
 EVERY = [(kind, language) for kind in Kind for language in LANGUAGES]
@@ -51,12 +48,3 @@ def test_dates_stay() -> None:
     plain = new_bulletin(Kind.JUDICIAL_REQUEST, "ar", "dz/ops", UUID, NOW + timedelta(days=1))
     assert plain["issuing_authority"]["issued"] == "2026-10-18"
     assert plain["entities"][0]["born"] == "1984-03"
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_communique(example: Callable[[str], dict[str, Any]], language: Language) -> None:
-    """The invented communiqué fits as the text of a threat bulletin."""
-    text = communique(language)
-    bulletin = example("threat_bulletin") | {"text": {language: text}}
-    assert parse_bulletin(dump_json(bulletin)).text == {language: text}
-    assert len(re.findall(r"^\d\. ", text, re.MULTILINE)) == 5

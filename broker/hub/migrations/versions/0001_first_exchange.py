@@ -56,8 +56,10 @@ def _relayed() -> None:
         sa.Column("refusal", sa.LargeBinary),
         sa.Column("bulletin_id", sa.Text, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
+        sa.Column("withdraws", sa.Text),
     )
     op.create_index("envelope_bulletin", "envelope", ["sender", "bulletin_id"])
+    op.create_index("envelope_withdraws", "envelope", ["sender", "withdraws"])
     envelope_index = "envelope.entry_index"
     op.create_table(
         "body",
@@ -85,6 +87,7 @@ def _relayed() -> None:
         sa.Column("envelope_index", sa.BigInteger, sa.ForeignKey(envelope_index), primary_key=True),
         sa.Column("desk", sa.Text, primary_key=True),
         sa.Column("entry_index", sa.BigInteger, primary_key=True),
+        sa.Column("settled", sa.Text),
     )
 
 
