@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -141,9 +142,32 @@ def server_config(
     return config
 
 
-def serve(app: FastAPI, host: str, port: int, certificate: Path, key: Path) -> None:
-    """Serve until a signal ends it."""
-    uvicorn.Server(server_config(app, host, port, certificate, key)).run()
+class _Server(uvicorn.Server):
+    """Tells the application that it ends before waiting for its open requests: lifespan comes after."""
+
+    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
+
+
+def serve(
+    app: FastAPI,
+    host: str,
+    port: int,
+    certificate: Path,
+    key: Path,
+    ending: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        ending: called in the event loop once the signal came: releases requests that are held open.
+    """
+    _Server(server_config(app, host, port, certificate, key), ending).run()
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:

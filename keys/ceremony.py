@@ -32,13 +32,14 @@ from keys.repository import TrustSigner as TrustSigner
 from keys.repository import online_signer as online_signer
 from keys.repository import sign_snapshot as sign_snapshot
 from keys.repository import sign_timestamp as sign_timestamp
+from keys.signing import check_ed25519
 from keys.trust import check_distinct_keys, member_path, verify_member
 from keys.tuf_files import check_tuf_keys, metadata_name, target_name
 from schemas.directory import MemberFile
 from schemas.errors import ConfigurationError, ParseError, VerificationError
 from schemas.limits import TRUST_FILE_BYTES_MAX
 from schemas.loader import dump_json, parse
-from schemas.scalars import Base64, MemberId, Message, Version
+from schemas.scalars import Base64, MemberId, Message, Version, format_time
 
 REQUEST_BYTES_MAX: Final = 4 * TRUST_FILE_BYTES_MAX
 """Bytes of a member's request: its metadata and its file, in base64."""
@@ -81,6 +82,18 @@ class MemberRequest:
         """The member's file."""
         return self.part.file
 
+    def check_in_time(self, now: datetime) -> None:
+        """Refuse a file none of whose keys would count.
+
+        Raises:
+            ConfigurationError: it has expired; says what to do.
+        """
+        if now >= self.part.expires:
+            raise ConfigurationError(
+                f"the file of {self.member} expired at {format_time(self.part.expires)}: "
+                "have the member make its request again"
+            )
+
     def files(self) -> dict[str, bytes]:
         """Its TUF files by their name under `/v1/trust/`."""
         role = MEMBER_ROLE_PREFIX + self.member
@@ -121,7 +134,7 @@ def read_member_request(data: bytes) -> MemberRequest:
 
     Raises:
         ParseError: not a request.
-        VerificationError: the key did not sign this file, or it is not a first version.
+        VerificationError: the key did not sign this file, it is not a first version, or a key is weak.
     """
     request = parse(_RequestFile, data, REQUEST_BYTES_MAX)
     key = _load_key(request.key)
@@ -139,7 +152,18 @@ def read_member_request(data: bytes) -> MemberRequest:
     )
     if part.metadata.version != 1:
         raise VerificationError("a request carries the first version of the member's metadata")
+    _check_desk_keys(part.file)
     return MemberRequest(request.member, key, request.metadata, request.file, part)
+
+
+def _check_desk_keys(file: MemberFile) -> None:
+    for unit, desk in file.desks.items():
+        name = f"{file.member}/{unit}"
+        check_ed25519(f"the request key of {name}", desk.request)
+        if desk.node is not None:
+            check_ed25519(f"the node key of {name}", desk.node.ed25519)
+        for identity in desk.release:
+            check_ed25519(f"a release key of {name}", identity.ed25519)
 
 
 def _load_key(key: _TufKey) -> Key:
@@ -153,6 +177,8 @@ def _load_key(key: _TufKey) -> Key:
         raise ParseError("the member's key does not load") from error
     if loaded.to_dict() != key.model_dump():
         raise ParseError("the member's key is not what its type says")
+    if key.keytype == KEY_TYPE_ED25519:
+        check_ed25519("the member's key", bytes.fromhex(key.keyval.public))
     return loaded
 
 

@@ -30,7 +30,7 @@ from schemas.envelope import (
 )
 from schemas.errors import ParseError, Problem, VerificationError
 from schemas.limits import STATEMENT_BYTES_MAX
-from schemas.loader import dump_json, parse
+from schemas.loader import dump_json, parse_part
 from schemas.statements import PayloadType, Statement
 
 
@@ -218,7 +218,7 @@ def parse_header(statement: Statement) -> Header:
     """Read the header of an envelope's statement. Raises ParseError."""
     if statement.payload_type is not PayloadType.ENVELOPE:
         raise ParseError("a header is the payload of an envelope")
-    return parse(Header, statement.payload, STATEMENT_BYTES_MAX)
+    return parse_part(Header, "payload", statement.payload, STATEMENT_BYTES_MAX)
 
 
 def check_sealed_bytes(header: Header, slots: Mapping[str, bytes], body: bytes) -> None:

@@ -32,10 +32,16 @@ TAG: Final = "barid-v1"
 NONCE_BYTES: Final = 16
 
 _INPUT: Final = re.compile(r"barid=\(([^()]*)\)(.*)", re.ASCII)
+_FORMS: Final = {
+    "created": "([1-9][0-9]{0,14})",
+    "expires": "([1-9][0-9]{0,14})",
+    "nonce": '"([0-9a-f]{32})"',
+    "keyid": '"([0-9a-f]{64})"',
+    "tag": f'"({TAG})"',
+}
+"""The parameters in their order, each with the form of its value."""
 _PARAMETERS: Final = re.compile(
-    r";created=([1-9][0-9]{0,14});expires=([1-9][0-9]{0,14})"
-    r';nonce="([0-9a-f]{32})";keyid="([0-9a-f]{64})";tag="barid-v1"',
-    re.ASCII,
+    "".join(f";{name}={form}" for name, form in _FORMS.items()), re.ASCII
 )
 _SIGNATURE: Final = re.compile(r"barid=:[A-Za-z0-9+/]{85}[AQgw]==:", re.ASCII)
 """64 bytes in canonical base64: the last character holds two bits."""
@@ -146,7 +152,7 @@ def verify_request(
 
     Raises:
         Problem: `signature-missing` (1), `signature-components` or `signature-parameters` (1, 2),
-            `signature-expired` (3), `unknown-key`, `signature-invalid` (4), `content-digest` (5).
+            `signature-expired` (3), `unknown-key`, `signature-invalid` (4), `content-digest` (2, 5).
     """
     verified = _read_signature(request)
     if verified.created > now_unix + REQUEST_SKEW_SECONDS_MAX or verified.expires < now_unix:
@@ -181,10 +187,12 @@ def _read_signature(request: Request) -> VerifiedRequest:
     if matched is None:
         raise Problem("signature-parameters", "Signature-Input is not in its exact form")
     if matched[1] != " ".join(f'"{name}"' for name in request.components):
-        raise Problem("signature-components")
+        raise Problem("signature-components", f"to sign: {', '.join(request.components)}")
+    if request.body and not request.values_of("content-digest"):
+        raise Problem("content-digest", "the request has a body, and no Content-Digest")
     parameters = _PARAMETERS.fullmatch(matched[2])
     if parameters is None:
-        raise Problem("signature-parameters")
+        raise Problem("signature-parameters", _parameters_fault(matched[2]))
     created, expires = int(parameters[1]), int(parameters[2])
     if not created < expires <= created + REQUEST_LIFE_SECONDS_MAX:
         raise Problem(
@@ -193,6 +201,21 @@ def _read_signature(request: Request) -> VerifiedRequest:
     if _SIGNATURE.fullmatch(signatures[0]) is None:
         raise Problem("signature-invalid", "Signature is not 64 bytes in its exact form")
     return VerifiedRequest(parameters[4], parameters[3], created, expires)
+
+
+def _parameters_fault(text: str) -> str:
+    """Say which parameter is wrong; the names shown are ours, never what was sent."""
+    given = [part.partition("=") for part in text.split(";")[1:]]
+    names = [name for name, _, _ in given]
+    for name in _FORMS:
+        if name not in names:
+            return f"the parameter {name} is missing"
+    if names != list(_FORMS):
+        return f"the parameters are not exactly {', '.join(_FORMS)}, in this order"
+    for name, _, value in given:
+        if re.fullmatch(_FORMS[name], value, re.ASCII) is None:
+            return f"the parameter {name} is not in its form"
+    return "Signature-Input is not in its exact form"
 
 
 def _url(request: Request) -> str:

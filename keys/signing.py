@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
+from nacl.bindings import crypto_core_ed25519_is_valid_point
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
@@ -39,6 +40,20 @@ def request_keyid(exchange: str, public: bytes) -> str:
 def _check_size(what: str, data: bytes, size_bytes: int) -> None:
     if len(data) != size_bytes:
         raise ParseError(f"{what} has {size_bytes} bytes, not {len(data)}")
+
+
+def check_ed25519(what: str, public: bytes) -> None:
+    """Refuse a key under which anybody could sign, or which is no key: libraries load both.
+
+    Args:
+        what: whose key, for the message.
+        public: the raw key, 32 bytes.
+
+    Raises:
+        VerificationError: not a point of the main subgroup in its one encoding; says what to do.
+    """
+    if len(public) != SEED_BYTES or not crypto_core_ed25519_is_valid_point(public):
+        raise VerificationError(f"{what} is a weak Ed25519 key or none at all: make a new one")
 
 
 class SigningIdentity:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -26,6 +26,8 @@ _VALUE_SHOWN_CHARACTERS: Final = 80
 
 _ERRORS_SHOWN: Final = 64
 """Broken rules that one error lists: more than a person mends at once."""
+
+_BYTES_CODES: Final = {"too_short": "bytes_too_short", "too_long": "bytes_too_long"}
 
 _PLAIN_NAME: Final = re.compile(r"[^\W\d]\w*")
 _ENUM_MEMBER: Final = re.compile(r"<[\w.]+: (.*?)>")
@@ -152,13 +154,36 @@ def parse(
         raise ParseError(f"{errors[0].path}: {errors[0].rule}", errors) from error
 
 
+def parse_part(model: type[Model], part: str, data: bytes, limit_bytes: int) -> Model:
+    """Read JSON that another message carries as bytes: as `parse`, and errors name that member too.
+
+    Args:
+        part: the member, as `payload`: paths then read `$.payload → $.topics`.
+
+    Raises:
+        ParseError: as `parse`.
+    """
+    try:
+        return parse(model, data, limit_bytes)
+    except ParseError as error:
+        within = f"$.{part} → "
+        errors = tuple(replace(each, path=within + each.path) for each in error.errors)
+        message = f"{within}{error}" if errors else f"{part}: {error}"
+        raise ParseError(message, errors) from error
+
+
 def _field_error(item: Any, value: Any) -> FieldError:
     code: str = item["type"]
     context = {name: _context_text(entry) for name, entry in item.get("ctx", {}).items()}
-    shown = json.dumps(item.get("input"), ensure_ascii=False, default=str)
+    found = item.get("input")
+    shown = json.dumps(found, ensure_ascii=False, default=str)
+    if isinstance(found, bytes):
+        # Decoded already; pydantic would speak of items.
+        code = _BYTES_CODES.get(code, code)
+        shown = f"{len(found)} bytes"
     return FieldError(
         path=_json_path(_steps_within(value, item["loc"])),
-        rule=words(code, context, "en") or item["msg"],
+        rule=words(code, context, "en") or item["msg"].removeprefix("Value error, "),
         value=_shortened(shown),
         code=code,
         context=context,

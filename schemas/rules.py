@@ -109,6 +109,16 @@ _PYDANTIC: Final[dict[str, Rule]] = {
         "doit compter au plus {max_length} éléments",
         "يجب ألا يتجاوز عدد العناصر {max_length}",
     ),
+    "bytes_too_short": Rule(
+        "must have at least {min_length} bytes",
+        "doit compter au moins {min_length} octets",
+        "يجب ألا يقل عدد البايتات عن {min_length}",
+    ),
+    "bytes_too_long": Rule(
+        "must have at most {max_length} bytes",
+        "doit compter au plus {max_length} octets",
+        "يجب ألا يتجاوز عدد البايتات {max_length}",
+    ),
     "greater_than_equal": Rule(
         "must be at least {ge}",
         "doit être au moins égal à {ge}",

@@ -115,9 +115,11 @@ def _read_request(path: Path) -> MemberRequest:
     if path.stat().st_size > REQUEST_BYTES_MAX:
         raise ConfigurationError(f"{path} is over {REQUEST_BYTES_MAX} bytes: no member's request")
     try:
-        return read_member_request(path.read_bytes())
+        read = read_member_request(path.read_bytes())
     except (ParseError, VerificationError) as error:
         raise type(error)(f"{path}: {error}") from error
+    read.check_in_time(utc_now())
+    return read
 
 
 def _checked_rules() -> tuple[str, str]:

@@ -20,7 +20,7 @@ from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
 from schemas.entries import AcknowledgementEntry
 from schemas.errors import Problem, VerificationError
 from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX
-from schemas.loader import dump_json, parse, to_plain
+from schemas.loader import dump_json, parse, parse_part, to_plain
 from schemas.receipts import SALT_BYTES
 from schemas.statements import PayloadType, Statement
 
@@ -46,7 +46,9 @@ class Acknowledge:
             Problem: `not-your-desk`, `wrong-exchange`.
         """
         statement = parse(Statement, data, ACKNOWLEDGEMENT_BYTES_MAX)
-        payload = parse(Acknowledgement, statement.payload, ACKNOWLEDGEMENT_BYTES_MAX)
+        payload = parse_part(
+            Acknowledgement, "payload", statement.payload, ACKNOWLEDGEMENT_BYTES_MAX
+        )
         if payload.desk != caller:
             raise Problem("not-your-desk", f"{caller} hands in what {payload.desk} signed")
         if payload.exchange != exchange:

@@ -110,7 +110,9 @@ def serve_hub(data: Path, keystore: Keystore) -> None:
     try:
         app = create_app(settings.exchange, ledger)
         listen = settings.listen
-        serve(app, listen.host, listen.port, data / "tls.crt", data / "tls.key")
+        hub: Hub = app.state.hub
+        certificate, key = data / "tls.crt", data / "tls.key"
+        serve(app, listen.host, listen.port, certificate, key, hub.inboxes.close)
     finally:
         operator.shutdown()
         operator.server_close()

@@ -24,7 +24,7 @@ from keys.tuf_files import TrustFileMissing
 from schemas.entries import DeskSealingKey, DirectoryPublished, FileVersion, HubOperated
 from schemas.errors import ConfigurationError, Problem, VerificationError
 from schemas.limits import STATEMENT_BYTES_MAX
-from schemas.loader import dump_json, parse
+from schemas.loader import dump_json, parse, parse_part
 from schemas.scalars import Message
 from schemas.sealing_keys import SealingKey
 from schemas.statements import Statement
@@ -107,7 +107,7 @@ class AnnounceSealingKey:
             Problem: `not-your-desk`, `wrong-exchange`, `sealing-key-unusable`.
         """
         statement = parse(Statement, data, STATEMENT_BYTES_MAX)
-        payload = parse(SealingKey, statement.payload, STATEMENT_BYTES_MAX)
+        payload = parse_part(SealingKey, "payload", statement.payload, STATEMENT_BYTES_MAX)
         if payload.desk != caller:
             raise Problem("not-your-desk", f"{caller} hands in what {payload.desk} signed")
         if payload.exchange != exchange:

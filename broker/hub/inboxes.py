@@ -21,6 +21,12 @@ class Inboxes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let go of everybody who waits, and hold nobody any more: the hub ends."""
+        self._is_closed = True
+        self.wake(list(self._waiting))
 
     def wake(self, desks: Iterable[str]) -> None:
         """Something was relayed to these desks."""
@@ -30,7 +36,7 @@ class Inboxes:
 
     async def wait(self, desk: str, seconds: int) -> None:
         """Return once something waits for a desk, after `seconds` at the latest."""
-        if seconds == 0:
+        if seconds == 0 or self._is_closed:
             return
         event = asyncio.Event()
         # Registered before looking: what arrives in between still wakes us.
@@ -39,7 +45,9 @@ class Inboxes:
             with reading(self._engine) as connection:
                 if something_waits(connection, desk):
                     return
-            await asyncio.wait_for(event.wait(), seconds)
+            # Not `wait_for`: in Python 3.11 it may swallow a cancellation that comes as it is woken.
+            async with asyncio.timeout(seconds):
+                await event.wait()
         except TimeoutError:
             return
         finally:

@@ -11,6 +11,7 @@ import pytest
 from broker.hub.acknowledgements import ANSWERS_MAX
 from keys.dsse import pae_sha256, sign_statement
 from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
+from schemas.errors import Problem
 from schemas.loader import dump_json, load_json, to_plain
 from schemas.receipts import EnvelopeStatus
 from schemas.scalars import format_time
@@ -49,6 +50,14 @@ def _fields(named: Items, **changes: Any) -> dict[str, Any]:
         "result": "delivered",
     }
     return fields | {"items": plain} | changes
+
+
+def _wrong(problem: Problem) -> list[dict[str, Any]]:
+    """The items that a refusal lists, each of which says why."""
+    assert problem.word == "acknowledgement-items"
+    items: Any = problem.extensions["items"]
+    assert all(listed["why"] for listed in items)
+    return [{name: value for name, value in listed.items() if name != "why"} for listed in items]
 
 
 def test_accepted(hub: LiveHub, sent: Items) -> None:
@@ -115,9 +124,7 @@ def test_wrong_items(
     wrong = spoil(sent[1], hub)
     before = rows(hub)
     items = [sent[0], wrong, sent[2]]
-    problem = refusal(answer(hub, "tn/main", *items, result=Result.READ))
-    assert problem.word == "acknowledgement-items"
-    assert problem.extensions["items"] == [to_plain(wrong)]
+    assert _wrong(refusal(answer(hub, "tn/main", *items))) == [to_plain(wrong)]
     assert rows(hub) == before
 
 
@@ -125,7 +132,7 @@ def test_all_wrong_items_are_listed(hub: LiveHub, sent: Items) -> None:
     """Several wrong items come in the statement's order."""
     items = [_wrong_leaf(sent[2], hub), sent[0], _wrong_id(sent[1], hub)]
     problem = refusal(answer(hub, "tn/main", *items))
-    assert problem.extensions["items"] == [to_plain(items[0]), to_plain(items[2])]
+    assert _wrong(problem) == [to_plain(items[0]), to_plain(items[2])]
 
 
 def test_a_sender_cannot_answer_for_its_recipients(hub: LiveHub, sent: Items) -> None:
@@ -157,6 +164,51 @@ def test_another_kind_of_statement(hub: LiveHub, sent: Items) -> None:
     node = hub.desks["tn/main"].node
     statement = sign_statement(PayloadType.RELEASE, payload, EXCHANGE, [node])
     assert refusal(acknowledge(hub, "tn/main", statement)).word == "statement-signature"
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (None, {"result": "read"}),
+        ({"result": "delivered"}, {"result": "rejected", "reason": "padding"}),
+        ({"result": "rejected", "reason": "padding"}, {"result": "delivered"}),
+        ({"result": "rejected", "reason": "padding"}, {"result": "read"}),
+        (None, {"result": "withdrawn", "reason": "unread"}),
+        (None, {"result": "rejected", "reason": "inclusion"}),
+        (None, {"result": "rejected", "reason": "mood"}),
+    ],
+    ids=[
+        "read before delivered",
+        "rejected after delivered",
+        "delivered after rejected",
+        "read after rejected",
+        "withdrawn though it was not",
+        "rejected for the hub's fault",
+        "rejected for no fault at all",
+    ],
+)
+def test_answers_that_cannot_be(
+    hub: LiveHub, first: dict[str, str] | None, then: dict[str, str]
+) -> None:
+    """What contradicts an earlier answer, or blames nobody's fault on the sender, is not logged."""
+    envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
+    named = item(hub, envelope, run(submit(hub, envelope)))
+    if first is not None:
+        run(acknowledge(hub, "tn/main", _signed(hub, _fields([named], **first))))
+    before = rows(hub)
+    problem = refusal(acknowledge(hub, "tn/main", _signed(hub, _fields([named], **then))))
+    assert _wrong(problem) == [to_plain(named)]
+    assert rows(hub) == before
+
+
+@pytest.mark.parametrize("hours", [-25, 25])
+def test_an_answer_of_another_day(hub: LiveHub, sent: Items, hours: int) -> None:
+    """Signed over a day ago, or for tomorrow, it is refused, and may be signed anew."""
+    before = rows(hub)
+    at = format_time(now() + timedelta(hours=hours))
+    problem = refusal(acknowledge(hub, "tn/main", _signed(hub, _fields(sent, at=at))))
+    assert problem.word == "created-skew"
+    assert rows(hub) == before
 
 
 def test_handed_in_by_another(hub: LiveHub, sent: Items) -> None:
@@ -220,8 +272,7 @@ def test_one_recipient_cannot_bury_the_others(hub: LiveHub) -> None:
         at = format_time(began - timedelta(seconds=number))
         run(acknowledge(hub, "tn/main", _signed(hub, _fields([named], at=at))))
     problem = refusal(answer(hub, "tn/main", named, result=Result.READ))
-    assert problem.word == "acknowledgement-items"
-    assert problem.extensions["items"] == [to_plain(named)]
+    assert _wrong(problem) == [to_plain(named)]
 
     async def status() -> EnvelopeStatus:
         async with hub.client("ly/main") as client:
