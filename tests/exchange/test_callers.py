@@ -19,11 +19,14 @@ from keys.signing import RequestSigningKey, request_keyid
 from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX, ENVELOPE_BYTES_MAX, STATEMENT_BYTES_MAX
 from schemas.loader import dump_json
 from schemas.scalars import format_time
-from tests.exchange.live import EXCHANGE, DeskKeys, LiveHub, live_hub, new_id, now, run
+from tests.exchange.live import EXCHANGE, DeskKeys, LiveHub, live_hub, now, run
 from tests.exchange.raw import http, problem, rows, send, signature, word
 
 INBOX = "/v1/desks/tn/main/inbox?limit=1"
 SECRET = "the words of a bulletin"
+
+NOBODYS_ID = "01a21019-b3ed-709a-b078-d54b066e9a55"
+"""An envelope id that was never used; fixed, since it names a test case."""
 
 READS = (
     INBOX,
@@ -35,8 +38,8 @@ READS = (
     "/v1/log/directory/openings?start=0&end=1",
     "/v1/log/exchange/openings?start=0&end=1",
     "/v1/trust/metadata/1.root.json",
-    f"/v1/envelopes/ly/main/{new_id()}/body",
-    f"/v1/envelopes/ly/main/{new_id()}/status",
+    f"/v1/envelopes/ly/main/{NOBODYS_ID}/body",
+    f"/v1/envelopes/ly/main/{NOBODYS_ID}/status",
 )
 WRITES = (
     ("/v1/envelopes", ENVELOPE_BYTES_MAX),
@@ -183,7 +186,7 @@ def test_a_body_in_place_of_the_signed_one(hub: LiveHub, client: httpx.Client, t
         "/v1/log/exchange/1/tile/0%2F000",
         "/v1/trust/metadata%2F1.root.json",
         "/v1/trust/%2e%2e/metadata/1.root.json",
-        f"/v1/envelopes/ly%2Fmain/{new_id()}/body",
+        f"/v1/envelopes/ly%2Fmain/{NOBODYS_ID}/body",
         "/v1/log/%65xchange/1/checkpoint",
         "/v1/desks/tn/main%00/sealing-keys",
     ],
