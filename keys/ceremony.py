@@ -134,7 +134,8 @@ def read_member_request(data: bytes) -> MemberRequest:
 
     Raises:
         ParseError: not a request.
-        VerificationError: the key did not sign this file, it is not a first version, or a key is weak.
+        VerificationError: the key did not sign this file, or it is not a first version.
+        ConfigurationError: a key in it is weak.
     """
     request = parse(_RequestFile, data, REQUEST_BYTES_MAX)
     key = _load_key(request.key)

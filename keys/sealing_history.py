@@ -179,7 +179,6 @@ class SealingLog:
                 "sealing-key-rate",
                 f"{key.desk} announced a key within 24 hours; the next is possible from "
                 f"{format_time(following)}",
-                retry_after=int((following - at).total_seconds()),
             )
 
     def _revoked_epochs(self, key: SealingKey) -> list[int]:

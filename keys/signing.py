@@ -17,7 +17,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 from keys.derivation import label, sha256_hex
 from schemas.directory import IdentityKey
-from schemas.errors import ParseError, VerificationError
+from schemas.errors import ConfigurationError, ParseError, VerificationError
 from schemas.statements import SIGNATURE_BYTES
 
 SEED_BYTES: Final = 32
@@ -50,10 +50,10 @@ def check_ed25519(what: str, public: bytes) -> None:
         public: the raw key, 32 bytes.
 
     Raises:
-        VerificationError: not a point of the main subgroup in its one encoding; says what to do.
+        ConfigurationError: not a point of the main subgroup in its one encoding; says what to do.
     """
     if len(public) != SEED_BYTES or not crypto_core_ed25519_is_valid_point(public):
-        raise VerificationError(f"{what} is a weak Ed25519 key or none at all: make a new one")
+        raise ConfigurationError(f"{what} is a weak Ed25519 key or none at all: make a new one")
 
 
 class SigningIdentity:

@@ -126,7 +126,7 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("acknowledgement-items", 422, "Some items cannot be acknowledged", "Sign the others anew; the wrong ones are in `items`, each with its `why`."),
     ProblemType("sealing-key-epoch", 409, "The epoch is not the highest logged plus one", "Sign the next epoch."),
     ProblemType("sealing-key-unusable", 422, "The sealing key is weak, or outside its times", "Make a new sealing key."),
-    ProblemType("sealing-key-rate", 429, "One sealing key in 24 hours for each identity", "Wait for `retry_after` seconds.", _R),
+    ProblemType("sealing-key-rate", 429, "One sealing key in 24 hours for each identity", "Wait until the time named in the detail.", _R),
     ProblemType("sealing-key-revokes", 422, "A revocation reaches own keys of lower epochs only", "Name only keys of this desk."),
     ProblemType("publication", 409, "The directory to publish is not the successor of the one in force", "Publish each version in its turn."),
 )  # fmt: skip

@@ -149,8 +149,9 @@ def parse(
     try:
         return model.model_validate_json(data, strict=True)
     except ValidationError as error:
-        items = error.errors(include_url=False)[:_ERRORS_SHOWN]
-        errors = tuple(_field_error(item, value) for item in items)
+        found = error.errors(include_url=False)
+        items = [each for each in found if not _is_echo(each)] or found
+        errors = tuple(_field_error(item, value) for item in items[:_ERRORS_SHOWN])
         raise ParseError(f"{errors[0].path}: {errors[0].rule}", errors) from error
 
 
@@ -172,15 +173,21 @@ def parse_part(model: type[Model], part: str, data: bytes, limit_bytes: int) -> 
         raise ParseError(message, errors) from error
 
 
+def _is_echo(item: Any) -> bool:
+    """Whether a list is called too short only because pydantic did not count its broken items."""
+    found = item.get("input")
+    if item["type"] != "too_short" or not isinstance(found, list | dict):
+        return False
+    return len(found) >= int(item["ctx"]["min_length"])
+
+
 def _field_error(item: Any, value: Any) -> FieldError:
     code: str = item["type"]
     context = {name: _context_text(entry) for name, entry in item.get("ctx", {}).items()}
-    found = item.get("input")
-    shown = json.dumps(found, ensure_ascii=False, default=str)
-    if isinstance(found, bytes):
-        # Decoded already; pydantic would speak of items.
-        code = _BYTES_CODES.get(code, code)
-        shown = f"{len(found)} bytes"
+    shown = json.dumps(item.get("input"), ensure_ascii=False, default=str)
+    if code in _BYTES_CODES and isinstance(item.get("input"), str):
+        # Text whose items are counted is binary that was decoded.
+        code, shown = _BYTES_CODES[code], f"{context['actual_length']} bytes"
     return FieldError(
         path=_json_path(_steps_within(value, item["loc"])),
         rule=words(code, context, "en") or item["msg"].removeprefix("Value error, "),

@@ -108,7 +108,8 @@ class ForgedLog:
 class Hostile(HubClient):
     """A client whose hub is honest but where a test says otherwise.
 
-    `texts`, `tiles`, `pages` and `files` answer in the hub's place; `calls_left` counts down to a cut line.
+    `texts`, `tiles`, `pages` and `files` answer in the hub's place, `once` a single time; `calls_left` counts
+    down to a cut line.
     """
 
     def __init__(self, hub: LiveHub, desk: str = "mr/judicial") -> None:
@@ -118,6 +119,7 @@ class Hostile(HubClient):
     def honest(self) -> None:
         """Lie no more."""
         self.texts: dict[str, str] = {}
+        self.once: dict[str, str] = {}
         self.tiles: Callable[[str, str], bytes | None] = lambda _log, _path: None
         self.pages: Callable[[Sequence[Opening]], Iterable[Opening]] = lambda page: page
         self.forged: dict[str, ForgedLog] = {}
@@ -137,7 +139,8 @@ class Hostile(HubClient):
     async def checkpoint(self, log: str, generation: int) -> str:
         """A forged checkpoint, or the hub's."""
         self._count()
-        return self.texts.get(log) or await super().checkpoint(log, generation)
+        told = self.once.pop(log, None) or self.texts.get(log)
+        return told or await super().checkpoint(log, generation)
 
     async def tile(self, log: str, generation: int, path: str) -> bytes:
         """A forged tile, or the hub's."""

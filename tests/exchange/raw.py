@@ -86,7 +86,11 @@ def rows(hub: LiveHub) -> dict[str, int]:
 
 
 def bare(hub: LiveHub, data: bytes, *, then: bytes = b"", times: int = 0) -> bytes:
-    """Send raw bytes over TLS, then some more as often as asked; gives what came until the hub closed."""
+    """Send raw bytes over TLS, then some more as often as asked; gives what came until the hub closed.
+
+    Raises:
+        TimeoutError: it neither answered nor closed within five seconds.
+    """
     context = tls_context(hub.invitation.hub.tls_trust)
     received = b""
     with (
@@ -99,6 +103,6 @@ def bare(hub: LiveHub, data: bytes, *, then: bytes = b"", times: int = 0) -> byt
                 tls.sendall(then)
             while chunk := tls.recv(65536):
                 received += chunk
-        except (ConnectionError, ssl.SSLError, TimeoutError):
+        except (ConnectionError, ssl.SSLError):
             return received
     return received

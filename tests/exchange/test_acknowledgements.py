@@ -113,6 +113,13 @@ def _a_refused_one(named: AcknowledgedItem, hub: LiveHub) -> AcknowledgedItem:
     return named.model_copy(update={"id": envelope_id(envelope), "index": index})
 
 
+def _listed(problem: Problem) -> list[dict[str, Any]]:
+    """The items that a refusal lists, each without its `why`, which must be a sentence."""
+    listed = problem.extensions["items"]
+    assert [each["why"] for each in listed if " " not in each["why"]] == []
+    return [{name: each[name] for name in each if name != "why"} for each in listed]
+
+
 WRONG = [_wrong_leaf, _wrong_index, _wrong_origin, _wrong_id, _of_another_desk, _a_refused_one]
 
 
@@ -309,3 +316,11 @@ def test_the_acknowledgement_model_is_what_desks_sign(hub: LiveHub, sent: Items)
     """The fields written by hand above are those of the schema, so that each refusal is for its cause."""
     payload = _signed(hub, _fields(sent)).payload
     assert Acknowledgement.model_validate_json(payload).items == tuple(sent)
+
+
+def test_a_wrong_payload_is_told_as_the_payloads(hub: LiveHub, sent: Items) -> None:
+    """The path leads from the statement into its payload, and the rule is in plain words."""
+    statement = _signed(hub, _fields([sent[0], sent[0]]))
+    problem = refusal(acknowledge(hub, "tn/main", statement))
+    (error,) = problem.extensions["errors"]
+    assert (error["path"], error["rule"]) == ("$.payload → $", "no item comes twice")

@@ -46,6 +46,43 @@ def test_an_honest_hub(scene: Scene) -> None:
     assert run(refreshed(scene, Hostile(scene.hub), store)) == truth(scene)
 
 
+def test_following_on(scene: Scene) -> None:
+    """Each refresh keeps what is new, once: after several of them the store still replays."""
+    store = scene.before.copy()
+
+    async def follow() -> None:
+        async with Hostile(scene.hub) as client:
+            follower = follower_of(scene, client, store)
+            for size in (1, 2, 4):
+                known = len(scene.before.kept) + size
+                client.forge(ForgedLog.of(scene.hub, "directory").cut(known))
+                await follower.refresh()
+                assert follower.state.size == len(store.kept) == known
+                await follower.refresh()
+
+    run(follow())
+    assert shown(run(replayed(scene, store)))[0] == len(store.kept)
+
+
+def test_an_exchange_head_that_was_newer(scene: Scene) -> None:
+    """Where a directory entry names a later tree than was shown, that tree is fetched, proved and kept."""
+    store = scene.before.copy()
+
+    async def follow() -> None:
+        async with Hostile(scene.hub) as client:
+            follower = follower_of(scene, client, store)
+            client.once["exchange"] = store.checkpoints["exchange"]
+            await follower.refresh()
+            assert follower.exchange_checkpoint.size > 1
+            named = follower.state.exchange_log
+            assert named is not None
+            assert follower.exchange_checkpoint.size >= named.size
+
+    run(follow())
+    size = store.checkpoints["exchange"].splitlines()[1]
+    assert int(size) == scene.hub.ledger.heads()[1].size
+
+
 def test_a_restart_needs_no_hub(scene: Scene) -> None:
     """What was kept is replayed and verified without a line, sealing keys included."""
     store = MemoryStore()

@@ -21,6 +21,7 @@ from schemas.envelope import DirectoryRef, Envelope
 from schemas.errors import Finality, Problem
 from schemas.loader import dump_json, load_json, parse
 from schemas.receipts import Receipt
+from schemas.scalars import format_time
 from schemas.statements import PayloadType
 from tests.exchange.live import LiveHub, new_id, now, run
 
@@ -311,3 +312,47 @@ def test_a_withdrawal_goes_where_the_original_went(hub: LiveHub) -> None:
     other_sender = hub.outgoing("ne/main", supersedes=outgoing.bulletin_id)
     assert _refusal(hub, hub.seal(other_sender, "tn/main"), "ne/main").word == "original-unknown"
     assert run(_submit(hub, hub.seal(told, "tn/main"))).index > 0
+
+
+def test_when_there_is_room_after_too_many_refusals(
+    hub: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A desk that was refused too often learns when the next refusal can be logged."""
+    monkeypatch.setattr("broker.hub.relay.REFUSALS_PER_HOUR_MAX", 2)
+
+    def refused() -> Problem:
+        envelope = hub.seal(hub.outgoing("ma/main", withdraws=new_id()), "tn/main")
+        return _refusal(hub, envelope, "ma/main")
+
+    assert [refused().word, refused().word] == ["original-unknown", "original-unknown"]
+    problem = refused()
+    assert problem.word == "refusal-rate"
+    seconds = problem.extensions["retry_after"]
+    assert 3590 <= seconds <= 3600
+    assert f"room in {seconds} seconds" in problem.detail
+
+
+def test_details_write_times_as_the_protocol_does(hub: LiveHub) -> None:
+    """Who is refused for a time sees it in RFC 3339, and which limit it broke."""
+    created, late = now() - timedelta(hours=25), now() + timedelta(days=31)
+    past = now() - timedelta(seconds=5)
+    skewed = _refusal(hub, hub.seal(hub.outgoing("ly/main"), "tn/main", created=created))
+    long = _refusal(hub, _outgoing(hub, "tn/main", expires=late))
+    expired = _refusal(hub, _outgoing(hub, "tn/main", expires=past))
+    assert skewed.detail.startswith(f"created {format_time(created)}, now ")
+    assert long.detail.startswith(f"expires {format_time(late)}, more than 30 days after created")
+    assert expired.detail.startswith(f"expires {format_time(past)}, which is past: now ")
+    assert [p.detail for p in (skewed, long, expired) if "+00:00" in p.detail] == []
+
+
+def test_what_breaks_the_headers_schema_is_told_by_its_place(hub: LiveHub) -> None:
+    """A path leads into the payload; sizes of binary are in bytes, and words are ours alone."""
+    envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
+    header = load_json(envelope.payload, 10**6) | {"topics": []}
+    payload = envelope.model_copy(update={"payload": dump_json(header)})
+    (error,) = _refusal(hub, payload).extensions["errors"]
+    assert (error["path"], error["rule"]) == ("$.payload → $.topics", "must have at least 1 items")
+    short = envelope.model_copy(update={"slots": {"tn/main": b"short"}})
+    (error,) = _refusal(hub, short).extensions["errors"]
+    assert error["path"] == '$.slots["tn/main"]'
+    assert (error["rule"], error["value"]) == ("must have at least 1168 bytes", "5 bytes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from keys.sealing import ML_KEM_PUBLIC_BYTES, ML_KEM_VECTOR_BYTES, SealingPrivat
 from schemas.entries import DeskSealingKey, EnvelopeAccepted, parse_directory_entry
 from schemas.limits import INTEGER_MAX
 from schemas.loader import dump_json, load_json
+from schemas.scalars import format_time
 from schemas.statements import PayloadType, Statement
 from tests.exchange.acting import announce, openings, refusal, submit, verified
 from tests.exchange.live import EXCHANGE, LiveHub, live_hub, now, run
@@ -199,7 +200,10 @@ def test_one_key_a_day(fresh: LiveHub) -> None:
     logged_at = fresh.ledger.heads()[0].at
     fresh.clock_offset_seconds = DAY_SECONDS - 60
     before = rows(fresh)
-    assert refusal(announce(fresh, desk, _later(fresh, desk))).word == "sealing-key-rate"
+    problem = refusal(announce(fresh, desk, _later(fresh, desk)))
+    assert problem.word == "sealing-key-rate"
+    following = datetime.fromtimestamp(logged_at + DAY_SECONDS, UTC)
+    assert format_time(following) in problem.detail
     assert rows(fresh) == before
     # A refusal moves no clock: the next attempt is judged by its own time.
     assert fresh.ledger.heads()[0].at == logged_at

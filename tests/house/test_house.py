@@ -48,6 +48,14 @@ def test_no_module_is_over_the_limit() -> None:
     assert too_long == {}
 
 
+def test_every_folder_of_modules_is_a_package() -> None:
+    """A folder without `__init__.py` would be missing in the wheel: no migrations, no hub."""
+    folders = {path.parent for path in files_in_git("broker/*.py", "keys/*.py", "schemas/*.py")}
+    assert ROOT / "broker" / "hub" / "migrations" / "versions" in folders
+    without = [str(folder) for folder in folders if not (folder / "__init__.py").is_file()]
+    assert without == []
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_lock_names_no_host(lock: str) -> None:
     """A lock says what is installed, never from where."""

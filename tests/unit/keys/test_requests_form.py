@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.errors import Problem
 from tests.unit.keys.signed_requests import (
     COMPONENTS,
     KEY,
@@ -116,6 +117,30 @@ def test_an_upload_offset_must_be_covered() -> None:
 def test_other_parameters_are_refused(parameters: str) -> None:
     """Missing, extra, other and reordered parameters, and a longer life, signed honestly."""
     assert problem(forged(PLAIN, COMPONENTS, parameters)) == "signature-parameters"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "detail"),
+    [
+        (PARAMETERS.replace(f';nonce="{NONCE}"', ""), "the parameter nonce is missing"),
+        (PARAMETERS + ';alg="ed25519"', "not exactly created, expires, nonce, keyid, tag"),
+        (PARAMETERS.replace(NONCE, NONCE.upper()), "the parameter nonce is not in its form"),
+        (PARAMETERS.replace("barid-v1", "barid-v2"), "the parameter tag is not in its form"),
+        (PARAMETERS.replace(f"={NOW};", f"=0{NOW};"), "the parameter created is not in its form"),
+    ],
+)
+def test_the_wrong_parameter_is_named(parameters: str, detail: str) -> None:
+    """Who implements this learns what to change."""
+    with pytest.raises(Problem, match=detail):
+        verify(forged(PLAIN, COMPONENTS, parameters))
+
+
+def test_the_components_to_sign_are_listed() -> None:
+    """Those of this very request, with its body."""
+    with pytest.raises(
+        Problem, match="to sign: @method, @authority, @path, @query, content-digest"
+    ):
+        verify(forged(POST, COMPONENTS, PARAMETERS))
 
 
 @pytest.mark.parametrize("name", ["signature", "signature-input"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from broker.db import writing
@@ -81,3 +83,60 @@ def test_one_acknowledgement_that_is_refused_does_not_hold_up_the_others(reader:
     assert reader.logged() == [("delivered", None, 1)]
     assert reader.answer() == 1
     assert reader.logged() == [("delivered", None, 1)] * 2
+
+
+def test_read_waits_for_delivered(reader: Reader) -> None:
+    """While `delivered` is refused for now, `read` is held back: the hub would refuse it for good."""
+    bulletin = arrive(reader)
+    reader.fetch()
+    assert reader.read("ly/main", bulletin)
+    reader.client.refusals = [Problem("busy")]
+    with pytest.raises(Problem, match="busy"):
+        reader.answer()
+    assert reader.logged() == []
+    assert reader.answer() == 2
+    assert reader.logged() == [("delivered", None, 1), ("read", None, 1)]
+    assert reader.alarms() == set()
+
+
+def test_read_waits_for_what_is_signed_anew(reader: Reader) -> None:
+    """Where one item of `delivered` is refused, the others are delivered before they are read."""
+    arrive(reader)
+    kept = arrive(reader)
+    reader.fetch()
+    assert reader.read("ly/main", kept)
+    header = parse_header(reader.world.items[0].statement)
+    refused = {"from": header.from_, "id": header.id, "why": "it is not yours"}
+    reader.client.refusals = [Problem("acknowledgement-items", items=[refused])]
+    reader.answer()
+    assert reader.logged() == []
+    reader.answer()
+    assert reader.logged() == [("delivered", None, 1), ("read", None, 1)]
+
+
+@pytest.mark.parametrize("hours", [25, -25], ids=["the hub was away", "the clock was set back"])
+def test_an_old_statement_is_signed_anew(reader: Reader, hours: int) -> None:
+    """The hub takes none whose `at` is over a day away: its answers go out under a new one."""
+    arrive(reader)
+    reader.fetch()
+    reader.client.refusals = [Problem("busy")]
+    with pytest.raises(Problem, match="busy"):
+        reader.answer()
+    reader.world.now += timedelta(hours=hours)
+    assert reader.answer() == 1
+    assert reader.logged() == [("delivered", None, 1)]
+    states = {row.made: row.state for row in reader.rows("acknowledgement")}
+    assert states[int(reader.world.now.timestamp())] == "logged"
+    assert sorted(states.values()) == ["logged", "stale"]
+
+
+def test_a_statement_of_an_hour_ago_goes_out_as_it_is(reader: Reader) -> None:
+    """After a crash or a short outage the hub knows the same bytes again."""
+    arrive(reader)
+    reader.fetch()
+    reader.client.refusals = [Problem("busy")]
+    with pytest.raises(Problem, match="busy"):
+        reader.answer()
+    reader.world.now += timedelta(hours=1)
+    reader.answer()
+    assert [row.state for row in reader.rows("acknowledgement")] == ["logged"]

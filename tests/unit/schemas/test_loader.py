@@ -12,8 +12,9 @@ from schemas.bulletin import parse_bulletin
 from schemas.entries import parse_exchange_entry
 from schemas.errors import ParseError
 from schemas.limits import INTEGER_MAX, JSON_DEPTH_MAX
-from schemas.loader import dump_json, load_json, parse
-from schemas.scalars import Count, Message
+from schemas.loader import dump_json, load_json, parse, parse_part
+from schemas.scalars import Count, Message, encode_base64
+from schemas.statements import SIGNATURE_BYTES, PayloadType, Statement
 
 LIMIT = 100_000
 FLOATS = frozenset({"coordinates"})
@@ -190,3 +191,41 @@ def test_arbitrary_bytes(data: bytes) -> None:
     except ParseError:
         return
     assert json.loads(data) == value
+
+
+def test_a_rule_in_a_models_own_words_has_no_mark_of_python() -> None:
+    """A validator's sentence comes as it was written."""
+    signature = {"keyid": "0" * 64, "sig": encode_base64(bytes(SIGNATURE_BYTES))}
+    statement = {"payloadType": PayloadType.RELEASE, "payload": "", "signatures": [signature] * 2}
+    with pytest.raises(ParseError) as caught:
+        parse(Statement, dump_json(statement), LIMIT)
+    assert [error.rule for error in caught.value.errors] == ["each identity signs once"]
+
+
+@pytest.mark.parametrize("size", [SIGNATURE_BYTES - 1, SIGNATURE_BYTES + 1])
+def test_the_size_of_binary_is_told_in_bytes(size: int) -> None:
+    """Not in items, nor in characters of base64; the value shown is its size."""
+    signature = {"keyid": "0" * 64, "sig": encode_base64(bytes(size))}
+    statement = {"payloadType": PayloadType.RELEASE, "payload": "", "signatures": [signature]}
+    with pytest.raises(ParseError) as caught:
+        parse(Statement, dump_json(statement), LIMIT)
+    (error,) = caught.value.errors
+    limit = "least" if size < SIGNATURE_BYTES else "most"
+    assert error.rule == f"must have at {limit} {SIGNATURE_BYTES} bytes"
+    assert (error.path, error.value) == ("$.signatures[0].sig", f"{size} bytes")
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "message"),
+    [
+        (b"{}", "$.payload → $.payloadType", "$.payload → $.payloadType: this member is required"),
+        (b'{"a":null}', "$.payload → $.a", "$.payload → $.a: an optional member is absent"),
+        (b"{", "", "payload: not strict JSON"),
+    ],
+)
+def test_errors_of_a_part_say_which(data: bytes, path: str, message: str) -> None:
+    """What another message carries as bytes is told apart from the message itself."""
+    with pytest.raises(ParseError) as caught:
+        parse_part(Statement, "payload", data, LIMIT)
+    assert str(caught.value).startswith(message)
+    assert [error.path for error in caught.value.errors[:1]] == ([path] if path else [])
