@@ -66,7 +66,7 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("content-digest", 400, "The body does not match its Content-Digest", "Make the digest of the exact bytes that are sent, and sign it.", _R),
     ProblemType("bad-parameter", 400, "A path or query parameter is wrong", "Correct the parameter named in the detail."),
     ProblemType("not-found", 404, "There is no such resource", "Check the address; only parties to an envelope see it."),
-    ProblemType("method-not-allowed", 405, "This resource does not offer that method", "See the OpenAPI document."),
+    ProblemType("method-not-allowed", 405, "This resource does not offer that method", "See the methods in `Allow`."),
     ProblemType("internal", 500, "The server failed", "Nothing was accepted; try again, and tell the operator.", _R, Fault.HUB),
     ProblemType("busy", 503, "The server has more work than it can queue", "Wait for `Retry-After` seconds and send again.", _R, Fault.HUB),
     ProblemType("hub-halted", 503, "The hub signs nothing", "The operator must restore the log first.", _R, Fault.HUB),
@@ -79,7 +79,6 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("nonce-replayed", 401, "This nonce was used before", "Sign each request anew.", _R),
     ProblemType("unknown-key", 401, "No desk in the directory in force has this request key", "Check that the directory with your desk is in force."),
     ProblemType("not-your-desk", 403, "The caller is not the desk concerned", "Call with the request key of that desk."),
-    ProblemType("auditors-only", 403, "Only a desk with the function auditor may ask this", "Ask an auditor desk."),
     # Who is calling a node's agency interface.
     ProblemType("token-missing", 401, "The request carries no valid bearer token", "Ask the node's administrator for `barid node token create`."),
     ProblemType("token-scope", 403, "The token does not cover this desk or action", "Use a token whose scope names this desk and action."),

@@ -73,6 +73,7 @@ def create_app(exchange: str, ledger: Ledger, now_unix: Callable[[], int] = _now
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         # Another spelling of a path would be redirected before anybody asked who is calling.
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,

@@ -257,7 +257,7 @@ def _audit_failing(world: AuditWorld, data: Path, error: Exception) -> None:
     [
         (HubUnreachable("the line is cut"), HubUnreachable),
         (Problem("busy"), HubUnreachable),
-        (Problem("auditors-only"), Problem),
+        (Problem("not-your-desk"), Problem),
     ],
     ids=["cut", "busy", "not an auditor"],
 )
