@@ -16,6 +16,8 @@ PROBLEM_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of a problem document: it may hold the receipts of earlier envelopes."""
 
 _STANDARD = frozenset({"type", "title", "status", "detail", "advice"})
+_PARAMETERS = frozenset({"self", "word"})
+"""Names that a hostile document could give its members, and that `Problem` itself uses."""
 
 
 def to_document(problem: Problem) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def from_document(data: bytes) -> Problem:
     word = str(value["type"]).removeprefix(TYPE_PREFIX)
     if word not in PROBLEMS:
         raise ParseError(f"an unknown problem type: {word[:64]!r}")
-    extensions = {name: value[name] for name in value if name not in _STANDARD}
+    extensions = {name: value[name] for name in value if name not in _STANDARD | _PARAMETERS}
     return Problem(word, str(value.get("detail", "")), **extensions)
 
 

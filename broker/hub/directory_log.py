@@ -6,7 +6,7 @@ entry is tried on a copy of the directory's history first, so that the hub logs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,10 +17,12 @@ from broker.hub.ledger import Answer, Batch, read_trust_file
 from broker.hub.tables import sealing_key, trust_file
 from broker.policy.admission import rules_of
 from broker.tlog.merkle import leaf_hash
+from keys.directory import Directory
 from keys.dsse import pae_sha256
 from keys.repository import TIMESTAMP_NAME
 from keys.sealing import check_sealing_key
 from keys.tuf_files import TrustFileMissing
+from schemas.directory import Logs
 from schemas.entries import DeskSealingKey, DirectoryPublished, FileVersion, HubOperated
 from schemas.errors import ConfigurationError, Problem, VerificationError
 from schemas.limits import STATEMENT_BYTES_MAX
@@ -31,12 +33,18 @@ from schemas.statements import Statement
 
 
 def _append(
-    batch: Batch, entry: Message, statement: Statement | None, refusal: str | None = None
+    batch: Batch,
+    entry: Message,
+    statement: Statement | None,
+    check: Callable[[Directory], None] | None = None,
 ) -> int:
-    """Log an entry if a copy of the history takes it without a finding, and its access rules load.
+    """Log an entry if a copy of the history takes it without a finding.
+
+    Args:
+        check: what a directory that the entry publishes must pass besides.
 
     Raises:
-        Problem: `refusal`, or else the word of the finding.
+        Problem: the word of the finding; `directory-invalid` where a file is missing; what `check` raises.
     """
     data = dump_json(entry)
     trial = batch.trial.copy()
@@ -48,23 +56,27 @@ def _append(
             statement,
             lambda name, limit: read_trust_file(batch.connection, name, limit),
         )
-        if isinstance(entry, DirectoryPublished) and trial.newest.directory:
-            rules_of(trial.newest.directory)
-    except (TrustFileMissing, ConfigurationError) as error:
-        raise Problem(refusal or "directory-invalid", str(error)) from error
+    except TrustFileMissing as missing:
+        raise Problem("directory-invalid", str(missing)) from missing
     if findings:
-        raise Problem(refusal or findings[0].rule, findings[0].detail)
+        raise Problem(findings[0].rule, findings[0].detail)
+    if check is not None and trial.newest.directory is not None:
+        check(trial.newest.directory)
     batch.trial = trial
     return batch.directory.append(data, None, None if statement is None else dump_json(statement))
 
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Log a directory whose files are given; `files` are stored with it."""
+    """Log a directory whose files are given; `files` are stored with it.
+
+    `logs` are this hub's own: a council that names others would have every member look elsewhere.
+    """
 
     files: Mapping[str, bytes]
     root: FileVersion
     snapshot: FileVersion
+    logs: Logs
 
     def apply(self, batch: Batch) -> Answer:
         """Store the files, try the entry, log it.
@@ -79,10 +91,21 @@ class Publish:
             root=self.root,
             snapshot=self.snapshot,
         )
-        with batch.connection.begin_nested():
-            self._store(batch.connection)
-            index = _append(batch, entry, None, "publication")
+        try:
+            with batch.connection.begin_nested():
+                self._store(batch.connection)
+                index = _append(batch, entry, None, self._check)
+        except Problem as problem:
+            raise Problem("publication", problem.detail) from problem
         return lambda _committed: index
+
+    def _check(self, directory: Directory) -> None:
+        if directory.council.logs != self.logs:
+            raise Problem("publication", "council.json names other logs than this hub's")
+        try:
+            rules_of(directory)
+        except ConfigurationError as error:
+            raise Problem("publication", str(error)) from error
 
     def _store(self, connection: Connection) -> None:
         # What an entry commits to stays as it is; TUF's timestamp alone has one name for all versions.

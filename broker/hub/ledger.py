@@ -25,7 +25,6 @@ from keys.tuf_files import TrustFileMissing
 from schemas.errors import Problem
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import parse
-from schemas.scalars import format_time
 from schemas.statements import Statement
 
 _DISK_FAILED: Final = frozenset(
@@ -71,11 +70,6 @@ class Batch:
         return datetime.fromtimestamp(self.at_unix, UTC)
 
     @property
-    def at_text(self) -> str:
-        """The same, as entries write it."""
-        return format_time(self.at)
-
-    @property
     def directory_size(self) -> int:
         """The directory log's committed size, by which this batch's exchange entries are judged."""
         return self.directory.head.size
@@ -107,7 +101,7 @@ class Ledger:
         now_unix: Callable[[], int],
     ) -> None:
         self.engine = engine
-        self._signers = signers
+        self.signers = signers
         self._history = history
         self._now_unix = now_unix
         self._lock = threading.Lock()
@@ -175,8 +169,8 @@ class Ledger:
                     results.append(work.apply(batch))
                 except Problem as problem:
                     results.append(problem)
-            batch.directory.close(self._signers.directory, batch.at_unix)
-            exchange = batch.exchange.close(self._signers.exchange, batch.at_unix)
+            batch.directory.close(self.signers.directory, batch.at_unix)
+            exchange = batch.exchange.close(self.signers.exchange, batch.at_unix)
             self._remember(connection, nonces, batch.at_unix)
         with reading(self.engine) as connection:
             self._catch_up(connection)

@@ -74,11 +74,7 @@ def init_hub(
         hub=HubAddress(
             authority=settings.authority, url=url, tls_trust=certificate.read_text("ascii")
         ),
-        logs=Logs(
-            generation=_GENERATION,
-            directory=_log_keys(signers.directory),
-            exchange=_log_keys(signers.exchange),
-        ),
+        logs=_logs(signers),
         online=online_signer(keystore.get("online")).public,
     )
     (data / "hub.json").write_bytes(dump_json(description))
@@ -101,6 +97,14 @@ def load_signers(keystore: Keystore, exchange: str) -> Signers:
         )
 
     return Signers(pair("directory"), pair("exchange"))
+
+
+def _logs(signers: Signers) -> Logs:
+    return Logs(
+        generation=_GENERATION,
+        directory=_log_keys(signers.directory),
+        exchange=_log_keys(signers.exchange),
+    )
 
 
 def _log_keys(signers: tuple[NoteSigner, ...]) -> LogKeys:
@@ -207,6 +211,7 @@ def _publish(
         {**files, name: snapshot, timestamp_name: timestamp},
         FileVersion(version=root_version, sha256=sha256_hex(files[root_name])),
         FileVersion(version=version, sha256=sha256_hex(snapshot)),
+        _logs(ledger.signers),
     )
     (result,) = ledger.commit([work])
     return result if isinstance(result, Problem) else int(result)

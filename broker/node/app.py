@@ -23,7 +23,7 @@ from broker.node.home import Home, load_invitation, open_home
 from broker.node.line import Line, open_line
 from broker.node.pacing import Pace
 from broker.node.sync import Sync
-from broker.serving import answer_problems, serve
+from broker.serving import NO_TELEMETRY, answer_problems, serve
 from broker.settings import Listen, load_node
 from schemas.loader import dump_json
 
@@ -79,6 +79,8 @@ def wire(home: Home, line: Line, clock: Clock, pace: Pace) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     app.state.serving = Serving(Node(home, line, clock), sync)
     app.include_router(router)

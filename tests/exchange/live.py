@@ -45,7 +45,7 @@ from schemas.bulletin.vocabularies import (
     Tlp,
     Topic,
 )
-from schemas.directory import Desk, Invitation, MemberFile, Names, Profile
+from schemas.directory import Council, Desk, Invitation, MemberFile, Names, Profile
 from schemas.envelope import DirectoryRef, Envelope, HeaderMarking
 from schemas.loader import dump_json
 from schemas.sealing_keys import SealingKey
@@ -212,10 +212,12 @@ class LiveHub:
         file = self.member_files[member].model_copy(update={"revoked": revoked})
         return sign_member(version, file, [self.member_signers[member]], expires)
 
-    def signed_targets(self, version: int, policy_text: str, schema_text: str) -> dict[str, bytes]:
-        """A further version of what the governors sign, with other access rules."""
+    def signed_targets(
+        self, version: int, policy_text: str, schema_text: str, council: Council | None = None
+    ) -> dict[str, bytes]:
+        """A further version of what the governors sign, with other access rules or another council."""
         keys = {member: (signer.public_key,) for member, signer in self.member_signers.items()}
-        files = CouncilFiles(self.council, policy_text, schema_text)
+        files = CouncilFiles(council or self.council, policy_text, schema_text)
         return sign_targets(version, files, keys, self.governors[:3], now() + timedelta(days=365))
 
     def client(self, desk: str) -> HubClient:

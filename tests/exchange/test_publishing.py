@@ -78,6 +78,16 @@ def test_a_jump_is_refused(hub: LiveHub) -> None:
     assert rows(hub) == before
 
 
+def test_another_hubs_logs(hub: LiveHub) -> None:
+    """A council that names other log keys, or other logs, is refused: members would look elsewhere."""
+    logs = hub.council.logs
+    for name in ("directory", "exchange"):
+        keys = getattr(logs, name).model_copy(update={"ed25519": bytes(32)})
+        council = hub.council.model_copy(update={"logs": logs.model_copy(update={name: keys})})
+        with pytest.raises(ConfigurationError, match="other logs"):
+            hub.publish(hub.signed_targets(2, POLICY, SCHEMA, council))
+
+
 def test_a_member_signs_for_nobody_else(hub: LiveHub) -> None:
     """A member's file under another member's key is refused."""
     hub.member_signers["ly"] = hub.member_signers["tn"]

@@ -101,7 +101,7 @@ class Refusing:
 
     def apply(self, batch: Batch) -> Answer:
         """Refuse."""
-        raise Problem("refusal-rate", f"at {batch.at_text}")
+        raise Problem("refusal-rate", f"at {batch.at}")
 
 
 @dataclass(frozen=True)
