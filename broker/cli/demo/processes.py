@@ -106,9 +106,9 @@ class Processes:
         shown = f"barid {' '.join(arguments)}"
         variables = _without_settings() | dict(environment or {})
         with tempfile.TemporaryDirectory() as folder:
-            out, err = Path(folder, "out"), Path(folder, "err")
+            out, err, code = Path(folder, "out"), Path(folder, "err"), Path(folder, "code")
             child = _FORKS.Process(
-                target=_command, args=(arguments, variables, self.passphrase, str(out), str(err))
+                target=_command, args=(arguments, variables, self.passphrase, folder)
             )
             child.start()
             child.join(_COMMAND_TIMEOUT_SECONDS)
@@ -116,7 +116,9 @@ class Processes:
                 child.kill()
                 child.join()
                 raise DemoFailure(f"`{shown}` did not end within {_COMMAND_TIMEOUT_SECONDS:.0f} s")
-            result = Done(child.exitcode, out.read_text("utf-8"), err.read_text("utf-8"))
+            # multiprocessing's own exit code is lost where two threads look at their children at once.
+            ended = int(code.read_text("ascii")) if code.exists() else child.exitcode
+            result = Done(ended, out.read_text("utf-8"), err.read_text("utf-8"))
         if result.code != expected:
             raise DemoFailure(
                 f"`{shown}` ended with {result.code}, expected {expected.value};"
@@ -200,16 +202,24 @@ def _pipe_with(passphrase: bytes) -> int:
 
 
 def _command(
-    arguments: tuple[str, ...], variables: dict[str, str], passphrase: bytes, out: str, err: str
+    arguments: tuple[str, ...], variables: dict[str, str], passphrase: bytes, folder: str
 ) -> None:
-    """Be the command: its environment, its output, its exit code."""
+    """Be the command: its environment; its output and exit code in the files that `run` reads."""
     from broker.cli.main import app
 
     os.environ.clear()
     os.environ.update(variables, BARID_PASSPHRASE_FD=str(_pipe_with(passphrase)))
-    for descriptor, path in ((1, out), (2, err)):
+    for descriptor, name in ((1, "out"), (2, "err")):
+        path = Path(folder, name)
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
-    app(args=list(arguments), prog_name="barid")
+    code: object = 0
+    try:
+        app(args=list(arguments), prog_name="barid")
+    except SystemExit as ending:
+        code = ending.code or 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    Path(folder, "code").write_text(str(code if isinstance(code, int) else 1), "ascii")
 
 
 def end_process(process_id: int) -> bool:
