@@ -39,7 +39,7 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 	@touch $@
 
 .PHONY: demo
-demo: setup  ## Send a sealed bulletin between two states, all of it on this machine
+demo: setup  ## Play the first exchange: three states, a hub and an auditor, all on this machine
 	@$(BIN)/barid demo
 
 .PHONY: test
