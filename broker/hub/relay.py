@@ -23,14 +23,21 @@ from broker.tlog.receipt import place_hash
 from keys.dsse import pae_sha256, signatures_sha256
 from keys.envelope import check_sealed_bytes, parse_header
 from keys.history import DirectoryState
-from schemas.entries import AcceptedRecipient, EnvelopeAccepted, EnvelopeRefused
+from schemas.entries import ENTRY_BYTES_MAX, AcceptedRecipient, EnvelopeAccepted, EnvelopeRefused
 from schemas.envelope import Envelope, Header
 from schemas.errors import Finality, Problem
 from schemas.limits import ENVELOPE_BYTES_MAX, REFUSALS_PER_HOUR_MAX
 from schemas.loader import dump_json, parse, to_plain
 from schemas.problems import from_document, to_document
 from schemas.receipts import SALT_BYTES, Place, Receipt
+from schemas.scalars import encode_base64
 from schemas.statements import Statement
+
+_ENTRY_FRAME_BYTES: Final = 512
+"""Of an accepted entry without header and recipients."""
+
+_RECIPIENT_BYTES: Final = 192
+"""Of one recipient in it without its policies: desk, place, names of the members."""
 
 EARLIER_MAX: Final = 16
 """Earlier receipts shown with a refusal."""
@@ -156,7 +163,16 @@ class Relay:
             mine = (slot.c.entry_index == row.entry_index) & (slot.c.desk == desk)
             connection.execute(update(slot).where(mine).values(slot=data))
 
+    def _check_entry_size(self, policies: dict[str, tuple[str, ...]]) -> None:
+        # An entry that no reader takes must not be logged: a padded header with many policies could be one.
+        size_bytes = _ENTRY_FRAME_BYTES + len(encode_base64(self.submission.envelope.payload))
+        for named in policies.values():
+            size_bytes += _RECIPIENT_BYTES + sum(len(word) + len('"",') for word in named)
+        if size_bytes > ENTRY_BYTES_MAX:
+            raise Problem("too-large", f"its log entry would be over {ENTRY_BYTES_MAX} bytes")
+
     def _accept(self, batch: Batch, policies: dict[str, tuple[str, ...]]) -> Answer:
+        self._check_entry_size(policies)
         header, connection = self.submission.header, batch.connection
         places = [_next_place(connection, header.from_, desk) for desk in header.desks]
         logged = EnvelopeAccepted(

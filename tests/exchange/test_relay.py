@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from broker.db import reading
+from broker.hub import relay
 from broker.hub.tables import metadata
 from broker.tlog.receipt import LogVerifier, verify_receipt
 from keys.dsse import sign_statement
@@ -356,3 +357,16 @@ def test_what_breaks_the_headers_schema_is_told_by_its_place(hub: LiveHub) -> No
     (error,) = _refusal(hub, short).extensions["errors"]
     assert error["path"] == '$.slots["tn/main"]'
     assert (error["rule"], error["value"]) == ("must have at least 1168 bytes", "5 bytes")
+
+
+def test_an_entry_that_nobody_could_read_is_not_logged(
+    hub: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An envelope whose log entry would be over the readers' limit is refused, and no place is used up."""
+    envelope = hub.seal(hub.outgoing("ly/main"), "ne/main", "tn/main")
+    before = _rows(hub)
+    monkeypatch.setattr(relay, "ENTRY_BYTES_MAX", 1000)
+    assert _refusal(hub, envelope).word == "too-large"
+    assert _rows(hub) == before
+    monkeypatch.undo()
+    assert run(_submit(hub, envelope)).index > 0
