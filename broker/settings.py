@@ -1,4 +1,4 @@
-"""Settings: what `<data>/config.json` says about a hub, a node or an auditor; `init` writes it once.
+"""Settings: what `<data>/config.json` says about a hub, a node or an auditor; how such files are written.
 
 May import `schemas`; hub, node, audit and the command line read it. Secrets never stand here: they
 rest in the keystore.
@@ -126,10 +126,14 @@ def _save(settings: HubSettings | NodeSettings | AuditorSettings, data: Path) ->
     if path.exists():
         raise ConfigurationError(f"{path} exists: choose another data directory")
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A crash leaves the old state or the new file, never half of it.
-    unfinished = path.with_suffix(".new")
+    write_whole(path, dump_json(settings) + b"\n")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file of a data directory; a crash leaves the old state or the new file, never half of it."""
+    unfinished = path.with_name(path.name + ".new")
     with unfinished.open("wb") as file:
-        file.write(dump_json(settings) + b"\n")
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)

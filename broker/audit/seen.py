@@ -6,7 +6,6 @@ witness of its own: a log that shrinks, forks or is backdated between two audits
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from broker.settings import write_whole
 from broker.tlog.receipt import LogVerifier
 from schemas.errors import ConfigurationError, ParseError, VerificationError
 from schemas.loader import dump_json, parse
@@ -91,12 +91,7 @@ class SeenStore:
         kept = SeenFile(
             v=1, at=seen.exchange.at, directory=seen.directory.note, exchange=seen.exchange.note
         )
-        unfinished = self._path.with_suffix(".new")
-        with unfinished.open("wb") as file:
-            file.write(dump_json(kept) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self._path)
+        write_whole(self._path, dump_json(kept) + b"\n")
 
 
 def _open(log: LogVerifier, note: str, at: datetime) -> SeenLog:

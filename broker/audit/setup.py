@@ -6,13 +6,12 @@ reads the logs, and can neither send nor receive.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from broker.settings import CONFIG_FILE, AuditorSettings, load_auditor, save_auditor
+from broker.settings import CONFIG_FILE, AuditorSettings, load_auditor, save_auditor, write_whole
 from keys.ceremony import TrustSigner, member_request
 from keys.keystore import DEFAULT_COST, KdfCost, Keystore
 from keys.signing import RequestSigningKey
@@ -83,7 +82,7 @@ def init_auditor(
     file = _member_file(settings, names, request_key)
     request = member_request(settings.exchange, file, member_key, now + MEMBER_FILE_LIFE)
     path = data / REQUEST_FILE
-    _write(path, request)
+    write_whole(path, request)
     # Last, since who finds settings finds the whole auditor.
     save_auditor(data, settings)
     return path
@@ -129,7 +128,7 @@ def join_auditor(data: Path, invitation: bytes) -> None:
         raise ConfigurationError(
             f"{path} is another invitation: move it away if the governors really replaced it"
         )
-    _write(path, invitation)
+    write_whole(path, invitation)
 
 
 def open_auditor(data: Path, passphrase: bytes) -> Auditor:
@@ -160,13 +159,3 @@ def _read_invitation(data: bytes, exchange: str) -> Invitation:
             f"the invitation is to {invitation.exchange}, and this auditor belongs to {exchange}"
         )
     return invitation
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file; a crash leaves the old state or the new file, never half of it."""
-    unfinished = path.with_suffix(".new")
-    with unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

@@ -20,7 +20,7 @@ from broker.hub.ledger import Ledger, Signers
 from broker.hub.logbook import LogName
 from broker.hub.tables import log_head
 from broker.serving import make_certificate
-from broker.settings import HubSettings, load_hub, save_hub
+from broker.settings import HubSettings, load_hub, save_hub, write_whole
 from broker.tlog.checkpoint import Checkpoint, sign_checkpoint
 from broker.tlog.cosignature import MlDsa44CosignatureSigner
 from broker.tlog.merkle import EMPTY_ROOT
@@ -189,7 +189,7 @@ def load_repository(
         raise ConfigurationError(f"the directory was not published: {result.detail}")
     # Kept once it is in force: a root that was given by mistake would shut out the right one for good.
     if _kept_root(data) is None:
-        (data / ROOT_FILE).write_bytes(root)
+        write_whole(data / ROOT_FILE, root)
     return result
 
 

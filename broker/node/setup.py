@@ -5,7 +5,6 @@ May import `keys`, `broker.db`, `broker.settings` and the node's own rooms; the 
 
 from __future__ import annotations
 
-import os
 import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ from broker.node.home import (
     request_key_name,
 )
 from broker.serving import make_certificate
-from broker.settings import CONFIG_FILE, NodeSettings, load_node, save_node
+from broker.settings import CONFIG_FILE, NodeSettings, load_node, save_node, write_whole
 from keys.ceremony import TrustSigner, member_request
 from keys.history import DirectoryHistory
 from keys.keystore import DEFAULT_COST, KdfCost, Keystore
@@ -87,7 +86,9 @@ def init_node(
     )
     make_certificate(data, tuple(dict.fromkeys((settings.listen.host, "localhost", *names))), now)
     request = data / REQUEST_FILE
-    _write(request, member_request(settings.exchange, file, member_key, now + MEMBER_FILE_LIFE))
+    write_whole(
+        request, member_request(settings.exchange, file, member_key, now + MEMBER_FILE_LIFE)
+    )
     # Last, since who finds settings finds the whole node.
     save_node(data, settings)
     return request
@@ -132,14 +133,4 @@ def join_node(data: Path, invitation: bytes) -> None:
     path = data / INVITATION_FILE
     if path.exists() and path.read_bytes() != invitation:
         raise ConfigurationError(f"{path} is another invitation: a root of trust is never replaced")
-    _write(path, invitation)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(path.name + ".new")
-    with unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    write_whole(path, invitation)
