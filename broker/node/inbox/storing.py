@@ -64,16 +64,8 @@ def store_opened(
         Problem: `place`: the hub gave one place twice.
     """
     header = arrived.header
-    if is_known(connection, arrived.desk, header.from_, header.id):
+    if not _is_first(connection, arrived):
         return Stored.KNOWN
-    note_places(
-        connection,
-        arrived.desk,
-        header.from_,
-        arrived.origin,
-        arrived.index,
-        arrived.item.receipt.places,
-    )
     shown = find_shown(connection, arrived.desk, header.from_, header.bulletin.id)
     differs = shown is not None and shown.content != header.bulletin.content
     _store_bulletin(connection, arrived, opened, now, quarantined=differs)
@@ -95,6 +87,16 @@ def store_opened(
         # Read before its second envelope came, so that it is read in that one too.
         note_answer(connection, arrived.desk, _logged(arrived), Result.READ, None, now)
     return Stored.AGAIN
+
+
+def _is_first(connection: Connection, arrived: Arrived) -> bool:
+    """Whether this envelope was not stored before; its place is then noted. Raises Problem `place`."""
+    sender = arrived.header.from_
+    if is_known(connection, arrived.desk, sender, arrived.header.id):
+        return False
+    places = arrived.item.receipt.places
+    note_places(connection, arrived.desk, sender, arrived.origin, arrived.index, places)
+    return True
 
 
 def store_rejected(
@@ -119,16 +121,8 @@ def store_rejected(
         Problem: `place`: the hub gave one place twice.
     """
     header = arrived.header
-    if is_known(connection, arrived.desk, header.from_, header.id):
+    if not _is_first(connection, arrived):
         return Stored.KNOWN
-    note_places(
-        connection,
-        arrived.desk,
-        header.from_,
-        arrived.origin,
-        arrived.index,
-        arrived.item.receipt.places,
-    )
     _store_envelope(connection, arrived, body, content_key, problem.word, now)
     _answer(connection, arrived, problem.word, now)
     raise_alarm(
