@@ -19,6 +19,7 @@ from keys.sealing import CONTENT_KEY_BYTES, SealingPublicKey, seal_slot
 from keys.signing import SigningIdentity
 from schemas.bulletin.vocabularies import Kind, Precedence, Purpose, Status, Topic
 from schemas.envelope import (
+    AttachmentRef,
     BodyRef,
     BulletinRef,
     DirectoryRef,
@@ -54,6 +55,10 @@ class Outgoing:
     marking: HeaderMarking
     supersedes: str | None = None
     withdraws: str | None = None
+    attachments: tuple[AttachmentRef, ...] = ()
+    """In the bulletin's order: id, SHA-256 and size of the ciphertext."""
+    attachment_keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """By attachment id, 32 bytes each."""
     release: Statement | None = None
     release_salts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Of every desk released to, 32 bytes each; an envelope carries those of its own desks."""
@@ -97,7 +102,7 @@ def seal_content(
         salt=outgoing.content_salt,
         release=outgoing.release,
         release_salts=_salts_of(outgoing, desks),
-        attachment_keys={},
+        attachment_keys=dict(outgoing.attachment_keys),
     )
     return Sealed(
         envelope_id=envelope_id,
@@ -207,7 +212,7 @@ def _build_header(
             size=len(sealed.body),
             commitment=commitment(sealed.content_key, exchange, sealed.envelope_id),
         ),
-        attachments=(),
+        attachments=outgoing.attachments,
         directory=directory,
         supersedes=outgoing.supersedes,
         withdraws=outgoing.withdraws,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from schemas.limits import RECIPIENTS_MAX, STATEMENT_BYTES_MAX
+from schemas.limits import ATTACHMENT_BYTES_MAX, RECIPIENTS_MAX, STATEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.scalars import (
     Base64,
@@ -20,6 +20,7 @@ from schemas.scalars import (
     Sha256Hex,
     SortedUnique,
     UtcTime,
+    Uuid7,
     Word,
 )
 
@@ -74,13 +75,32 @@ class AcknowledgementEntry(Message):
     directory_size: Count
 
 
-class ExchangeEntry(
-    RootModel[
-        Annotated[
-            EnvelopeAccepted | EnvelopeRefused | AcknowledgementEntry, Field(discriminator="type")
-        ]
-    ]
-):
+class AttachmentStored(Message):
+    """An attachment's ciphertext is whole and on the disk; envelopes may name it from here on."""
+
+    type: Literal["attachment.stored"]
+    at: UtcTime
+    sha256: Sha256Hex
+    size: Annotated[int, Field(ge=1, le=ATTACHMENT_BYTES_MAX)]
+    directory_size: Count
+
+
+class EnvelopeExpired(Message):
+    """An accepted envelope's `expires` has passed: nobody who has not fetched it gets it any more."""
+
+    type: Literal["envelope.expired"]
+    at: UtcTime
+    from_: Annotated[DeskId, Field(alias="from")]
+    id: Uuid7
+    directory_size: Count
+
+
+ExchangeLogEntry = (
+    EnvelopeAccepted | EnvelopeRefused | AcknowledgementEntry | AttachmentStored | EnvelopeExpired
+)
+
+
+class ExchangeEntry(RootModel[Annotated[ExchangeLogEntry, Field(discriminator="type")]]):
     """Any entry of the exchange log."""
 
 
@@ -134,7 +154,6 @@ class DirectoryEntry(
     """Any entry of the directory log."""
 
 
-ExchangeLogEntry = EnvelopeAccepted | EnvelopeRefused | AcknowledgementEntry
 DirectoryLogEntry = DirectoryPublished | DeskSealingKey | HubOperated
 
 

@@ -109,6 +109,8 @@ class Header(Message):
     def _withdraws_or_supersedes(self) -> Self:
         if self.supersedes is not None and self.withdraws is not None:
             raise ValueError("an envelope supersedes or withdraws, never both")
+        if (self.kind is Kind.WITHDRAWAL) != (self.withdraws is not None):
+            raise ValueError("the kind withdrawal and the member withdraws come together")
         return self
 
     @property

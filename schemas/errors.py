@@ -68,6 +68,8 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("not-found", 404, "There is no such resource", "Check the address; only parties to an envelope see it."),
     ProblemType("method-not-allowed", 405, "This resource does not offer that method", "See the methods in `Allow`."),
     ProblemType("internal", 500, "The server failed", "Nothing was accepted; try again, and tell the operator.", _R, Fault.HUB),
+    ProblemType("too-many-requests", 429, "More was asked at once than is served", "Wait for `retry_after` seconds; hold fewer requests open.", _R),
+    ProblemType("disk-full", 507, "The server's disk has no room", "Nothing was lost; tell the operator, and go on once there is room.", _R, Fault.HUB),
     ProblemType("busy", 503, "The server has more work than it can queue", "Wait for `Retry-After` seconds and send again.", _R, Fault.HUB),
     ProblemType("hub-halted", 503, "The hub signs nothing", "The operator must restore the log first.", _R, Fault.HUB),
     # Who is calling the hub (RFC 9421).
@@ -97,10 +99,17 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("slot-hash", 422, "A slot does not match its hash in the header", "Send the sealed bytes again.", _R, Fault.HUB),
     ProblemType("body-hash", 422, "The body does not match its hash or size in the header", "Send the sealed bytes again.", _R, Fault.HUB),
     ProblemType("access-denied", 403, "The access rules forbid this", "See `policies`; `barid bulletin check` asks the rules before sending.", _F, Fault.HUB),
-    ProblemType("attachments-unavailable", 422, "This hub takes no attachments yet", "Send the bulletin without attachments."),
+    ProblemType("attachments-missing", 409, "An attachment is not stored here", "Upload those named in `missing`, then send again.", _R, Fault.HUB),
     ProblemType("original-unknown", 422, "The bulletin withdrawn or superseded was not sent by this desk", "Name a bulletin that this desk has sent.", _F, Fault.SENDER),
     ProblemType("original-desks", 422, "A recipient was not sent the bulletin withdrawn or superseded", "Send to recipients of the original only.", _F, Fault.SENDER),
+    ProblemType("original-withdrawal", 422, "A withdrawal cannot be withdrawn or superseded", "Send a new bulletin instead.", _F, Fault.SENDER),
+    ProblemType("withdrawn", 409, "This desk has withdrawn the bulletin", "Send a new bulletin with a new id."),
     ProblemType("refusal-rate", 429, "Too many envelopes of this desk were refused", "Find out why before sending more; `retry_after` says in how many seconds there is room.", _R),
+    # Attachments.
+    ProblemType("upload-offset", 409, "The upload goes on at another offset", "Go on at `offset`.", _R),
+    ProblemType("attachment-hash", 422, "The bytes are not those that the attachment's SHA-256 names", "Upload it again from its beginning.", fault=Fault.HUB),
+    ProblemType("quota", 413, "The desk's quota of attachments is used up", "Wait until older ones have expired, or send less; `used` and `limit` are in bytes."),
+    ProblemType("range", 416, "The range lies outside the attachment", "Ask for one range of bytes within `size`."),
     # What only a recipient can see before the slot opens: the hub's fault.
     ProblemType("entry-invalid", 422, "The log entry is not well-formed or not this envelope's", "Fetch again; tell the auditor.", fault=Fault.HUB),
     ProblemType("inclusion", 422, "The entry is not proved to be in the log", "Fetch again; tell the auditor.", fault=Fault.HUB),
@@ -121,6 +130,7 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("content-mismatch", 422, "The bulletin is not the content that the header names", "Ask the sender; keep the evidence.", fault=Fault.SENDER),
     ProblemType("not-released", 422, "The desk demands a release, and there is no valid one", "Ask the sender to have it released.", fault=Fault.SENDER),
     ProblemType("release-differs", 422, "The release is for another bulletin, recipient, precedence or time", "Ask the sender to have it released again.", fault=Fault.SENDER),
+    ProblemType("attachment-unreadable", 422, "An attachment does not open, or is not the file that the bulletin names", "Ask the sender; keep the evidence.", fault=Fault.SENDER),
     # Acknowledgements, sealing keys, publishing.
     ProblemType("acknowledgement-items", 422, "Some items cannot be acknowledged", "Sign the others anew; the wrong ones are in `items`, each with its `why`."),
     ProblemType("sealing-key-epoch", 409, "The epoch is not the highest logged plus one", "Sign the next epoch."),

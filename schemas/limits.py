@@ -47,6 +47,18 @@ ATTACHMENTS_MAX: Final = 20
 ATTACHMENT_BYTES_MAX: Final = 1024**3
 """Bytes of one sealed attachment; longer recordings travel in parts."""
 
+UPLOAD_PIECE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Bytes of one piece of an upload: what is held in memory, and sent again after a cut line."""
+
+ATTACHMENT_QUOTA_BYTES: Final = 20 * 1024**3
+"""Bytes of one desk's attachments at the hub, where its operator sets nothing else."""
+
+UPLOAD_LIFE_SECONDS: Final = 7 * 24 * 3600
+"""How long an unfinished upload is kept: a week without a line."""
+
+ATTACHMENT_ORPHAN_SECONDS: Final = 24 * 3600
+"""How long an attachment is kept that no envelope names: its envelope follows within minutes."""
+
 ENVELOPE_LIFE_SECONDS_MAX: Final = 30 * 24 * 3600
 """From `created` to `expires` (the protocol): no longer than a sealing key's private half is kept."""
 

@@ -41,18 +41,38 @@ class Receipt(Message):
 
 
 class InboxItem(Message):
-    """One waiting envelope, as its recipient gets it; `body` only where it was small enough to inline."""
+    """One waiting envelope, as its recipient gets it; `body` only where it was small enough to inline.
+
+    `withdrawn` is the hub's mark on an original whose withdrawal waits as well; recipients believe the
+    withdrawal alone, having verified it.
+    """
 
     statement: Statement
     slot: Base64
     receipt: Receipt
     body: Base64 | None = None
+    withdrawn: bool = False
+
+
+class Tombstone(Message):
+    """What is left of an envelope that expired before its recipient answered: why a place stays empty.
+
+    `receipt` is of its acceptance, with the reader's place; `expired` of its `envelope.expired` entry.
+    """
+
+    statement: Statement
+    receipt: Receipt
+    expired: Receipt
 
 
 class InboxPage(Message):
-    """Waiting items by precedence, then index; `next` is the cursor where others wait behind them."""
+    """Waiting items by precedence, then index; `next` is the cursor where others wait behind them.
+
+    `tombstones` ascend by the index of their `envelope.expired` entries, where they were asked for.
+    """
 
     items: Annotated[tuple[InboxItem, ...], Field(max_length=INBOX_PAGE_MAX)]
+    tombstones: Annotated[tuple[Tombstone, ...], Field(max_length=INBOX_PAGE_MAX)] = ()
     next: Annotated[str, StringConstraints(pattern=r"^[0-3]-[0-9]{1,16}$")] | None = None
 
 
@@ -86,10 +106,14 @@ class AcknowledgementProof(Message):
 
 
 class EnvelopeStatus(Message):
-    """What became of an envelope, for its sender: the receipt, and each recipient's answers."""
+    """What became of an envelope, for its sender: the receipt, and each recipient's answers.
+
+    `expired` is the receipt of its `envelope.expired` entry, once its `expires` has passed.
+    """
 
     receipt: Receipt
     recipients: tuple[RecipientStatus, ...]
+    expired: Receipt | None = None
 
 
 class SealingKeyStatements(Message):

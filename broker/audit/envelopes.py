@@ -18,7 +18,9 @@ from schemas.envelope import Header
 from schemas.errors import PROBLEMS, Finality, Problem
 from schemas.statements import Statement
 
-_HISTORY_WORDS = frozenset({"bulletin-differs", "original-unknown", "original-desks"})
+_HISTORY_WORDS = frozenset(
+    {"bulletin-differs", "original-unknown", "original-withdrawal", "original-desks"}
+)
 """Refusals that follow from earlier entries; all other final ones follow from the directory."""
 
 
@@ -52,6 +54,7 @@ class EnvelopeAudit:
     _ids: dict[tuple[str, str], int] = field(default_factory=dict)
     _contents: dict[tuple[str, str], str] = field(default_factory=dict)
     _desks_sent: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _withdrawals: set[tuple[str, str]] = field(default_factory=set)
     _places: set[bytes] = field(default_factory=set)
 
     def check_accepted(
@@ -142,6 +145,8 @@ class EnvelopeAudit:
         sent = self._desks_sent.get((header.from_, original))
         if sent is None:
             return Problem("original-unknown", f"{header.from_} never sent the original")
+        if (header.from_, original) in self._withdrawals:
+            return Problem("original-withdrawal", f"{header.from_} sent it to withdraw another")
         strangers = sorted(set(header.desks) - sent)
         if strangers:
             return Problem("original-desks", f"the original never went to {', '.join(strangers)}")
@@ -152,6 +157,7 @@ class EnvelopeAudit:
         self._contents.setdefault(bulletin, header.bulletin.content)
         self._desks_sent.setdefault(bulletin, set()).update(header.desks)
         if header.withdraws is not None:
+            self._withdrawals.add(bulletin)
             self.withdrawn.update((header.from_, header.withdraws, desk) for desk in header.desks)
         answers: dict[str, Result | None] = dict.fromkeys(header.desks)
         self.accepted[index] = AcceptedEnvelope(

@@ -17,7 +17,7 @@ from broker.audit.leaves import OpenedLeaf
 from broker.audit.order import EntryTimes
 from broker.audit.rules import Findings
 from broker.audit.seen import Seen
-from broker.audit.statements import difference, payload_of, signature_fault
+from broker.audit.statements import SignedEntry, difference, payload_of, signature_fault
 from keys.history import DirectoryHistory, DirectoryState
 from schemas.acknowledgements import Acknowledgement
 from schemas.entries import (
@@ -231,8 +231,10 @@ class ExchangeAudit:
         self._findings.add("exchange", index, rule, detail)
 
 
-def _subject(entry: ExchangeLogEntry) -> Header | Acknowledgement:
-    """Parse the payload that an entry carries. Raises ParseError."""
+def _subject(entry: ExchangeLogEntry) -> Header | Acknowledgement | None:
+    """Parse the payload that an entry carries; None where nobody signs. Raises ParseError."""
+    if not isinstance(entry, SignedEntry):
+        return None
     if isinstance(entry, AcknowledgementEntry):
         return parse(Acknowledgement, payload_of(entry), ACKNOWLEDGEMENT_BYTES_MAX)
     return parse(Header, payload_of(entry), STATEMENT_BYTES_MAX)

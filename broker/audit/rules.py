@@ -72,6 +72,7 @@ _TABLE: Final[tuple[Rule, ...]] = (
     Rule("accepted-otherwise", "An envelope was accepted that another rule of admission refuses."),
     Rule("accepted-bulletin-differs", "Two contents were accepted under one bulletin id."),
     Rule("accepted-original-unknown", "A bulletin was withdrawn or superseded that was never sent."),
+    Rule("accepted-original-withdrawal", "A withdrawal was itself withdrawn or superseded."),
     Rule("accepted-original-desks", "A withdrawal or correction went where the original had not gone."),
     Rule("recipients", "The recipients logged are not those of the header."),
     Rule("policies", "The policies logged are not those that permit this."),

@@ -9,18 +9,28 @@ from datetime import datetime
 
 from keys.dsse import pae_sha256, signatures_sha256, verify_statement
 from keys.history import DirectoryState
-from schemas.entries import AcknowledgementEntry, ExchangeLogEntry
+from schemas.entries import (
+    AcknowledgementEntry,
+    EnvelopeAccepted,
+    EnvelopeRefused,
+    ExchangeLogEntry,
+)
 from schemas.errors import VerificationError
 from schemas.statements import PayloadType, Statement
 
+SignedEntry = EnvelopeAccepted | EnvelopeRefused | AcknowledgementEntry
+"""Entries behind which somebody's statement stands; the others the hub notes by itself."""
 
-def payload_of(entry: ExchangeLogEntry) -> bytes:
+
+def payload_of(entry: SignedEntry) -> bytes:
     """The payload that an entry carries: an envelope's header, or an acknowledgement."""
     return entry.statement if isinstance(entry, AcknowledgementEntry) else entry.header
 
 
 def difference(entry: ExchangeLogEntry, statement: Statement | None) -> str | None:
     """Say how a statement differs from the one that an entry names; None if it does not."""
+    if not isinstance(entry, SignedEntry):
+        return None if statement is None else "a statement stands where nobody signs"
     if statement is None:
         return "there is no statement: nobody is shown to have signed this"
     expected = PayloadType.ENVELOPE

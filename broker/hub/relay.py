@@ -17,7 +17,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from broker.hub.ledger import Answer, Batch, Committed
 from broker.hub.logbook import Prover
-from broker.hub.tables import body, entry, envelope, party, place, slot
+from broker.hub.precedents import check_attachments, check_refusal_rate, contradiction
+from broker.hub.tables import body, entry, envelope, envelope_attachment, party, place, slot
 from broker.policy.admission import admit, admit_again
 from broker.tlog.receipt import place_hash
 from keys.dsse import pae_sha256, signatures_sha256
@@ -26,7 +27,7 @@ from keys.history import DirectoryState
 from schemas.entries import ENTRY_BYTES_MAX, AcceptedRecipient, EnvelopeAccepted, EnvelopeRefused
 from schemas.envelope import Envelope, Header
 from schemas.errors import Finality, Problem
-from schemas.limits import ENVELOPE_BYTES_MAX, REFUSALS_PER_HOUR_MAX
+from schemas.limits import ENVELOPE_BYTES_MAX
 from schemas.loader import dump_json, parse, to_plain
 from schemas.problems import from_document, to_document
 from schemas.receipts import SALT_BYTES, Place, Receipt
@@ -41,8 +42,6 @@ _RECIPIENT_BYTES: Final = 192
 
 EARLIER_MAX: Final = 16
 """Earlier receipts shown with a refusal."""
-
-_HOUR_SECONDS: Final = 3600
 
 Verdict = dict[str, tuple[str, ...]] | Problem
 """The policies that permit each recipient, or the final refusal."""
@@ -83,9 +82,8 @@ def read_submission(data: bytes, caller: str) -> Submission:
 def judge(submission: Submission, state: DirectoryState, at: datetime) -> Verdict:
     """Verify an envelope and ask the access rules, outside the transaction.
 
-    1. No attachments: this hub cannot store them.
+    1. Slots and body are those that the header names.
     2. Signature, directory, times, keys, access rules (`admit`).
-    3. Slots and body are those that the header names.
 
     Returns:
         The policies for each recipient, or a final refusal that will be logged.
@@ -93,8 +91,6 @@ def judge(submission: Submission, state: DirectoryState, at: datetime) -> Verdic
     Raises:
         Problem: a refusal that is not logged, since trying again may help or nobody is authenticated.
     """
-    if submission.header.attachments:
-        raise Problem("attachments-unavailable")
     check_sealed_bytes(submission.header, submission.envelope.slots, submission.envelope.body)
     return _verdict(lambda: admit(submission.statement, submission.header, state, at))
 
@@ -125,7 +121,8 @@ class Relay:
         3. Members and auditors judge by the directory and the time that the entry names: if either
            moved since the verdict, the envelope is judged again.
         4. One bulletin id has one content; withdrawals and corrections go where the original went.
-        5. Accept for all recipients, or log the refusal.
+        5. Its attachments are stored, by this sender.
+        6. Accept for all recipients, or log the refusal.
         """
         row = _find(batch.connection, self.submission.header)
         if row is not None and row.pae != self.submission.pae:
@@ -135,9 +132,10 @@ class Relay:
             return lambda committed: _answer(row, committed)
         verdict = self._judged(batch)
         if not isinstance(verdict, Problem):
-            verdict = _contradiction(batch.connection, self.submission.header) or verdict
+            verdict = contradiction(batch.connection, self.submission.header) or verdict
         if isinstance(verdict, Problem):
             return self._refuse(batch, verdict)
+        check_attachments(batch.connection, self.submission.header)
         return self._accept(batch, verdict)
 
     def _judged(self, batch: Batch) -> Verdict:
@@ -200,6 +198,10 @@ class Relay:
         connection.execute(
             insert(slot), [self._slot(row["entry_index"], given) for given in places]
         )
+        if header.attachments:
+            names = sorted({each.sha256 for each in header.attachments})
+            rows = [{"entry_index": row["entry_index"], "sha256": name} for name in names]
+            connection.execute(insert(envelope_attachment), rows)
         return lambda committed: _answer(_find_again(committed, header), committed)
 
     def _slot(self, index: int, given: Place) -> dict[str, object]:
@@ -215,7 +217,7 @@ class Relay:
 
     def _refuse(self, batch: Batch, problem: Problem) -> Answer:
         header = self.submission.header
-        _check_refusal_rate(batch, header.from_)
+        check_refusal_rate(batch, header.from_)
         logged = EnvelopeRefused(
             type="envelope.refused",
             at=batch.at,
@@ -245,6 +247,7 @@ class Relay:
             "bulletin_id": header.bulletin.id,
             "content": header.bulletin.content,
             "withdraws": header.withdraws,
+            "expires": int(header.expires.timestamp()),
         }
         batch.connection.execute(insert(envelope), row)
         rows = [{"desk": desk, "entry_index": index} for desk in sorted(set(parties))]
@@ -275,50 +278,6 @@ def _next_place(connection: Connection, sender: str, recipient: str) -> Place:
     )
     n = connection.execute(counted.returning(place.c.last)).scalar_one()
     return Place(desk=recipient, n=n, place_salt=secrets.token_bytes(SALT_BYTES))
-
-
-def _check_refusal_rate(batch: Batch, sender: str) -> None:
-    recent = (
-        select(envelope.c.at)
-        .where(
-            envelope.c.sender == sender,
-            envelope.c.problem.is_not(None),
-            envelope.c.at > batch.at_unix - _HOUR_SECONDS,
-        )
-        .order_by(envelope.c.at.desc())
-        .limit(REFUSALS_PER_HOUR_MAX)
-    )
-    times = batch.connection.execute(recent).scalars().all()
-    if len(times) == REFUSALS_PER_HOUR_MAX:
-        # Once the earliest of these is an hour old, there is room for one.
-        seconds = times[-1] + _HOUR_SECONDS - batch.at_unix
-        raise Problem(
-            "refusal-rate",
-            f"{REFUSALS_PER_HOUR_MAX} refusals in an hour are logged; room in {seconds} seconds",
-            retry_after=seconds,
-        )
-
-
-def _contradiction(connection: Connection, header: Header) -> Problem | None:
-    """What an envelope contradicts among those that its sender had accepted before."""
-    other = select(envelope.c.entry_index).where(
-        envelope.c.sender == header.from_,
-        envelope.c.bulletin_id == header.bulletin.id,
-        envelope.c.problem.is_(None),
-        envelope.c.content != header.bulletin.content,
-    )
-    if connection.execute(other.limit(1)).first() is not None:
-        return Problem("bulletin-differs")
-    original = header.withdraws or header.supersedes
-    if original is None:
-        return None
-    sent = select(slot.c.desk).join(envelope, envelope.c.entry_index == slot.c.entry_index)
-    mine = (envelope.c.sender == header.from_) & (envelope.c.bulletin_id == original)
-    desks = set(connection.execute(sent.where(mine)).scalars())
-    if not desks:
-        return Problem("original-unknown")
-    strangers = sorted(set(header.desks) - desks)
-    return Problem("original-desks", ", ".join(strangers)) if strangers else None
 
 
 def envelope_receipt(

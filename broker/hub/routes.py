@@ -6,23 +6,18 @@ May import FastAPI and the hub's own rooms; `app` mounts it. Blocking work runs 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
 
 from broker.db import reading
 from broker.hub.acknowledgements import Acknowledge
-from broker.hub.callers import Caller, Callers
 from broker.hub.directory_log import AnnounceSealingKey
-from broker.hub.inboxes import Inboxes
-from broker.hub.ledger import Ledger, read_trust_file
+from broker.hub.ledger import read_trust_file
 from broker.hub.logbook import Head, LogName, read_head
 from broker.hub.relay import Relay, is_known, judge, read_submission
-from broker.hub.sequencer import Sequencer
+from broker.hub.requests import FRESH, Hub, caller_of, hub_of, json_answer, own_desk
 from broker.hub.showing import (
     envelope_body,
     envelope_status,
@@ -46,44 +41,12 @@ from schemas.limits import (
     STATEMENT_BYTES_MAX,
     TRUST_FILE_BYTES_MAX,
 )
-from schemas.loader import dump_json
 
 router = APIRouter(prefix="/v1")
 
 # Private, since a shared cache would not ask who is calling.
 _IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
-_FRESH = {"Cache-Control": "no-store"}
 _BYTES = "application/octet-stream"
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """The running hub, as routes find it at `request.app.state.hub`."""
-
-    exchange: str
-    ledger: Ledger
-    sequencer: Sequencer
-    callers: Callers
-    inboxes: Inboxes
-    now_unix: Callable[[], int]
-
-    def now(self) -> datetime:
-        """The hub's clock."""
-        return datetime.fromtimestamp(self.now_unix(), UTC)
-
-    async def ask(self, question: Callable[[Connection], Response]) -> Response:
-        """Put a question to the database on a thread: a long answer must not hold up the others."""
-
-        def answer() -> Response:
-            with reading(self.ledger.engine) as connection:
-                return question(connection)
-
-        return await asyncio.to_thread(answer)
-
-
-def _hub(request: Request) -> Hub:
-    hub: Hub = request.app.state.hub
-    return hub
 
 
 def _head(connection: Connection, log: LogName, generation: int) -> Head:
@@ -93,33 +56,16 @@ def _head(connection: Connection, log: LogName, generation: int) -> Head:
     return head
 
 
-def _json(model: Any, status: int = 200) -> Response:
-    return Response(dump_json(model), status, _FRESH, media_type="application/json")
-
-
-async def _caller(request: Request, body: bytes = b"") -> Caller:
-    if b"%" in request.scope["raw_path"]:
-        raise Problem("not-found", "no path of this hub needs percent-encoding")
-    return _hub(request).callers.identify(request, body)
-
-
-async def _own_desk(request: Request, member: str, unit: str, body: bytes = b"") -> str:
-    caller = await _caller(request, body)
-    if caller.desk != f"{member}/{unit}":
-        raise Problem("not-your-desk", f"this is {member}/{unit}, and the caller {caller.desk}")
-    return caller.desk
-
-
 @router.post("/envelopes")
 async def post_envelope(request: Request) -> Response:
     """Relay an envelope to all its recipients, or to none; the answer is a receipt."""
-    hub = _hub(request)
+    hub = hub_of(request)
     data = await read_body(request, ENVELOPE_BYTES_MAX)
-    caller = await _caller(request, data)
+    caller = await caller_of(request, data)
     work = await asyncio.to_thread(_prepare, hub, data, caller.desk)
     receipt = await hub.sequencer.submit(work)
     hub.inboxes.wake(work.submission.header.desks)
-    return _json(receipt, 201)
+    return json_answer(receipt, 201)
 
 
 def _prepare(hub: Hub, data: bytes, caller: str) -> Relay:
@@ -141,16 +87,17 @@ async def get_inbox(  # noqa: PLR0913, PLR0917 - each is a parameter of the requ
     after: Annotated[str | None, Query(pattern=r"^[0-3]-[0-9]{1,16}$")] = None,
     wait: Annotated[int, Query(ge=0, le=LONG_POLL_SECONDS_MAX)] = 0,
     since: Annotated[int | None, Query(ge=0, le=INTEGER_MAX)] = None,
+    tombstones: Annotated[int | None, Query(ge=0, le=INTEGER_MAX)] = None,
     inline_bytes: Annotated[int, Query(ge=0, le=INLINE_BYTES_MAX)] = INLINE_BYTES_MAX,
 ) -> Response:
     """Waiting envelopes of the caller's desk, by precedence, then index; holds on while none waits."""
-    hub = _hub(request)
-    desk = await _own_desk(request, member, unit)
+    hub = hub_of(request)
+    desk = await own_desk(request, member, unit)
     # What was answered does not arrive any more: there is nothing to hold on for.
     await hub.inboxes.wait(desk, wait if since is None else 0)
 
     def page(connection: Connection) -> Response:
-        return _json(
+        return json_answer(
             inbox_page(
                 connection,
                 read_head(connection, "exchange"),
@@ -158,6 +105,7 @@ async def get_inbox(  # noqa: PLR0913, PLR0917 - each is a parameter of the requ
                 limit=limit,
                 after=None if after is None else (int(after[0]), int(after[2:])),
                 since=since,
+                tombstones=tombstones,
                 inline_bytes=inline_bytes,
             )
         )
@@ -168,12 +116,12 @@ async def get_inbox(  # noqa: PLR0913, PLR0917 - each is a parameter of the requ
 @router.get("/envelopes/{member}/{unit}/{envelope_id}/body")
 async def get_body(request: Request, member: str, unit: str, envelope_id: str) -> Response:
     """The ciphertext of a body, for its sender and its recipients."""
-    hub = _hub(request)
-    caller = await _caller(request)
+    hub = hub_of(request)
+    caller = await caller_of(request)
 
     def body(connection: Connection) -> Response:
         data = envelope_body(connection, f"{member}/{unit}", envelope_id, caller.desk)
-        return Response(data, headers=_FRESH, media_type=_BYTES)
+        return Response(data, headers=FRESH, media_type=_BYTES)
 
     return await hub.ask(body)
 
@@ -181,12 +129,12 @@ async def get_body(request: Request, member: str, unit: str, envelope_id: str) -
 @router.get("/envelopes/{member}/{unit}/{envelope_id}/status")
 async def get_status(request: Request, member: str, unit: str, envelope_id: str) -> Response:
     """Each recipient's answers with proofs, for the sender."""
-    hub = _hub(request)
-    desk = await _own_desk(request, member, unit)
+    hub = hub_of(request)
+    desk = await own_desk(request, member, unit)
 
     def status(connection: Connection) -> Response:
         head = read_head(connection, "exchange")
-        return _json(envelope_status(connection, head, desk, envelope_id))
+        return json_answer(envelope_status(connection, head, desk, envelope_id))
 
     return await hub.ask(status)
 
@@ -194,29 +142,29 @@ async def get_status(request: Request, member: str, unit: str, envelope_id: str)
 @router.post("/acknowledgements")
 async def post_acknowledgement(request: Request) -> Response:
     """Log a recipient's acknowledgement; the answer is the receipt of its entry."""
-    hub = _hub(request)
+    hub = hub_of(request)
     data = await read_body(request, ACKNOWLEDGEMENT_BYTES_MAX)
-    caller = await _caller(request, data)
+    caller = await caller_of(request, data)
     work = Acknowledge.read(data, caller.desk, hub.exchange)
-    return _json(await hub.sequencer.submit(work), 201)
+    return json_answer(await hub.sequencer.submit(work), 201)
 
 
 @router.post("/desks/{member}/{unit}/sealing-keys")
 async def post_sealing_key(request: Request, member: str, unit: str) -> Response:
     """Log the sealing key of the desk's next epoch; the answer is its keyid."""
-    hub = _hub(request)
+    hub = hub_of(request)
     data = await read_body(request, STATEMENT_BYTES_MAX)
-    desk = await _own_desk(request, member, unit, data)
+    desk = await own_desk(request, member, unit, data)
     work = AnnounceSealingKey.read(data, desk, hub.exchange)
-    return _json({"keyid": await hub.sequencer.submit(work)}, 201)
+    return json_answer({"keyid": await hub.sequencer.submit(work)}, 201)
 
 
 @router.get("/desks/{member}/{unit}/sealing-keys")
 async def get_sealing_keys(request: Request, member: str, unit: str) -> Response:
     """Every sealing-key statement of a desk that was logged."""
-    await _caller(request)
+    await caller_of(request)
     desk = f"{member}/{unit}"
-    return await _hub(request).ask(lambda c: _json(sealing_key_statements(c, desk)))
+    return await hub_of(request).ask(lambda c: json_answer(sealing_key_statements(c, desk)))
 
 
 @router.get("/log/{log}/openings")
@@ -227,29 +175,29 @@ async def get_openings(
     end: Annotated[int, Query(ge=0, le=INTEGER_MAX)],
 ) -> Response:
     """What stands behind leaves: the directory log's for every member, the exchange log's for parties."""
-    caller = await _caller(request)
+    caller = await caller_of(request)
     if not 0 < end - start <= OPENINGS_PAGE_MAX:
         raise Problem("bad-parameter", f"1 to {OPENINGS_PAGE_MAX} leaves at a time")
     desk = None if log == "directory" or caller.is_auditor else caller.desk
-    return await _hub(request).ask(lambda c: _json(openings(c, log, start, end, desk)))
+    return await hub_of(request).ask(lambda c: json_answer(openings(c, log, start, end, desk)))
 
 
 @router.get("/log/{log}/{generation}/checkpoint")
 async def get_checkpoint(request: Request, log: LogName, generation: int) -> Response:
     """The newest signed checkpoint (C2SP tlog-checkpoint)."""
-    await _caller(request)
+    await caller_of(request)
 
     def checkpoint(connection: Connection) -> Response:
         text = _head(connection, log, generation).checkpoint
-        return Response(text, headers=_FRESH, media_type="text/plain; charset=utf-8")
+        return Response(text, headers=FRESH, media_type="text/plain; charset=utf-8")
 
-    return await _hub(request).ask(checkpoint)
+    return await hub_of(request).ask(checkpoint)
 
 
 @router.get("/log/{log}/{generation}/tile/{path:path}")
 async def get_tile(request: Request, log: LogName, generation: int, path: str) -> Response:
     """A tile or entry bundle (C2SP tlog-tiles); it never changes."""
-    await _caller(request)
+    await caller_of(request)
     try:
         wanted = parse_tile_path(f"tile/{path}")
     except ParseError as error:
@@ -259,19 +207,19 @@ async def get_tile(request: Request, log: LogName, generation: int, path: str) -
         data = tile_bytes(connection, _head(connection, log, generation), wanted)
         return Response(data, headers=_IMMUTABLE, media_type=_BYTES)
 
-    return await _hub(request).ask(tile)
+    return await hub_of(request).ask(tile)
 
 
 @router.get("/trust/{name:path}")
 async def get_trust_file(request: Request, name: str) -> Response:
     """A TUF metadata or target file, for members."""
-    await _caller(request)
+    await caller_of(request)
 
     def trust_file(connection: Connection) -> Response:
         data = read_trust_file(connection, name, TRUST_FILE_BYTES_MAX)
-        return Response(data, headers=_FRESH, media_type=_BYTES)
+        return Response(data, headers=FRESH, media_type=_BYTES)
 
     try:
-        return await _hub(request).ask(trust_file)
+        return await hub_of(request).ask(trust_file)
     except TrustFileMissing as error:
         raise Problem("not-found", "no such trust file") from error

@@ -71,8 +71,11 @@ envelope = Table(
     Column("bulletin_id", Text, nullable=False),
     Column("content", Text, nullable=False),
     Column("withdraws", Text),  # the bulletin id that its header withdraws
+    Column("expires", BigInteger, nullable=False),
+    Column("expired_index", BigInteger),  # of its `envelope.expired` entry; NULL: not yet
     Index("envelope_bulletin", "sender", "bulletin_id"),
     Index("envelope_withdraws", "sender", "withdraws"),
+    Index("envelope_expiry", "problem", "expired_index", "expires"),
 )
 
 body = Table(
@@ -88,12 +91,48 @@ slot = Table(
     Column("entry_index", BigInteger, ForeignKey("envelope.entry_index"), primary_key=True),
     Column("desk", Text, primary_key=True),
     Column("rank", Integer, nullable=False),  # of the precedence; 0 is flash
-    Column("slot", LargeBinary, nullable=False),
+    Column("slot", LargeBinary, nullable=False),  # empty once it expired
     Column("n", BigInteger, nullable=False),
     Column("place_salt", LargeBinary, nullable=False),
-    Column("answered", Integer, nullable=False),
+    Column("answered", Integer, nullable=False),  # 0: waits, 1: answered, 2: expired unanswered
+    Column("expired_index", BigInteger),  # of the `envelope.expired` entry
     Index("slot_inbox", "desk", "answered", "rank", "entry_index"),
+    Index("slot_tombstone", "desk", "expired_index"),
 )
+
+EXPIRED_UNANSWERED = 2
+"""`answered` of a slot whose desk had not answered when its envelope expired."""
+
+attachment = Table(
+    "attachment",
+    metadata,
+    Column("sha256", Text, primary_key=True),  # of the ciphertext
+    Column("size", BigInteger, nullable=False),  # in bytes
+    Column("entry_index", BigInteger, nullable=False, unique=True),
+    Column("at", BigInteger, nullable=False),
+)
+"""Attachments that are whole, and on the disk."""
+
+attachment_owner = Table(
+    "attachment_owner",
+    metadata,
+    Column("desk", Text, primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),  # reserved from the first piece on
+    Column("begun", BigInteger, nullable=False),
+    Column("stored", Integer, nullable=False),  # 1: this desk has uploaded all of it
+    Index("attachment_owner_of", "sha256"),
+)
+"""Who uploads or has uploaded an attachment: a desk's quota counts its rows."""
+
+envelope_attachment = Table(
+    "envelope_attachment",
+    metadata,
+    Column("entry_index", BigInteger, ForeignKey("envelope.entry_index"), primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Index("envelope_attachment_of", "sha256"),
+)
+"""Accepted envelopes that name an attachment: their recipients may download it."""
 
 place = Table(
     "place",

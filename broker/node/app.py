@@ -15,7 +15,8 @@ from typing import Any, Final
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
-from broker.node.api.routes import Serving, router
+from broker.node.api.access import Serving
+from broker.node.api.routes import router
 from broker.node.api.service import Node
 from broker.node.clock import Clock, utc_now
 from broker.node.follow_store import NodeFollowStore

@@ -36,8 +36,36 @@ outgoing_bulletin = Table(
     Column("release", LargeBinary),  # statement, JSON
     Column("release_salts", LargeBinary, nullable=False),  # desk → base64, JSON
     Column("queued", BigInteger, nullable=False),
+    Column("withdraws", Text),  # the bulletin of this desk that it withdraws
+    Column("supersedes", Text),  # or that it replaces
+    Column(
+        "separately", Integer, nullable=False, server_default="0"
+    ),  # 1: an envelope for each desk
+    Column("withdrawn", BigInteger),  # when this desk queued its withdrawal
+    Column("reply_desk", Text),  # the bulletin that it answers
+    Column("reply_id", Text),
+    Column("draft", LargeBinary),  # of the release that people have yet to sign, JSON
     UniqueConstraint("desk", "bulletin_id"),
+    Index("outgoing_bulletin_reply", "reply_desk", "reply_id"),
 )
+
+outgoing_attachment = Table(
+    "outgoing_attachment",
+    metadata,
+    Column("desk", Text, primary_key=True),
+    Column("bulletin_id", Text, primary_key=True),
+    Column("attachment_id", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),  # of the plaintext, in bytes
+    Column("sha256", Text, nullable=False),  # of the plaintext, as the agency announced it
+    Column("key", LargeBinary, nullable=False),
+    Column("received", BigInteger, nullable=False),  # plaintext bytes sealed so far
+    Column("sealed_sha256", Text),  # of the ciphertext; NULL until it is whole
+    Column("sealed_size", BigInteger),
+    Column("uploaded", BigInteger, nullable=False, server_default="0"),
+    Column("stored", BigInteger),  # when the hub had it whole
+    Column("begun", BigInteger, nullable=False),
+)
+"""Attachments that leave: their ciphertext is a file of the data directory."""
 
 delivery = Table(
     "delivery",
@@ -126,9 +154,36 @@ incoming_bulletin = Table(
     Column("quarantined", Integer, nullable=False),  # 1: another content has the same id
     Column("retain_until", BigInteger),
     Column("review_by", BigInteger),
+    Column("withdraws", Text),  # the bulletin of its sender that it withdraws
+    Column("supersedes", Text),  # or that it replaces
+    Column("withdrawn", BigInteger),  # since when its sender has withdrawn it
+    Column("withdrawn_by", Text),  # the id of the withdrawal
+    Column("superseded_by", Text),  # the id of the correction
+    Column("exported", BigInteger),  # when it first left the inbox as a file
+    Column("reply_desk", Text),  # the bulletin that it answers
+    Column("reply_id", Text),
     UniqueConstraint("desk", "sender", "bulletin_id", "content"),
     Index("incoming_bulletin_list", "desk", "quarantined", "rank", "number"),
+    Index("incoming_bulletin_reply", "reply_desk", "reply_id"),
+    Index("incoming_bulletin_withdraws", "desk", "sender", "withdraws"),
 )
+
+incoming_attachment = Table(
+    "incoming_attachment",
+    metadata,
+    Column("desk", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("bulletin_id", Text, primary_key=True),
+    Column("attachment_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),  # of the plaintext, in bytes
+    Column("sha256", Text, nullable=False),  # of the plaintext
+    Column("sealed_sha256", Text, nullable=False, index=True),  # its file's name
+    Column("sealed_size", BigInteger, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+)
+"""Attachments that arrived, were opened to their end, and rest as ciphertext in the data directory."""
 
 incoming_envelope = Table(
     "incoming_envelope",
@@ -161,6 +216,7 @@ place = Table(
     Column("origin", Text, primary_key=True),
     Column("n", BigInteger, primary_key=True),
     Column("entry_index", BigInteger, nullable=False),
+    Column("explained", Text),  # why nothing arrived: `expired`
 )
 
 # What was answered.
@@ -236,6 +292,7 @@ watched = Table(
     metadata,
     Column("desk", Text, primary_key=True),
     Column("size", BigInteger, nullable=False),  # entries of the exchange log looked at so far
+    Column("tombstones", BigInteger, nullable=False, server_default="0"),  # asked for from here on
 )
 
 # People and programs.
@@ -249,6 +306,10 @@ alarm = Table(
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
     Column("times", Integer, nullable=False),
+    Column("acknowledged", BigInteger),
+    Column("acknowledged_by", Text),
+    Column("notified", BigInteger),  # when the last notice left
+    Column("notices", Integer, nullable=False, server_default="0"),
 )
 
 token = Table(

@@ -263,7 +263,7 @@ class LiveHub:
             "sender": sender,
             "expires": now() + timedelta(days=7),
             "precedence": Precedence.ROUTINE,
-            "kind": Kind.THREAT_BULLETIN,
+            "kind": Kind.WITHDRAWAL if "withdraws" in changes else Kind.THREAT_BULLETIN,
             "topics": (Topic.ARMS,),
             "purpose": Purpose.BORDER_MONITORING,
             "personal_data": False,

@@ -204,7 +204,7 @@ REFUSALS: list[tuple[str, str, Make]] = [
     ("key not the highest", "stale-key", _stale_key),
     ("created yesterday", "created-skew", lambda h: h.seal(h.outgoing("ly/main"), "tn/main", created=now() - timedelta(hours=25))),
     ("created tomorrow", "created-skew", lambda h: h.seal(h.outgoing("ly/main"), "tn/main", created=now() + timedelta(hours=25))),
-    ("with attachments", "attachments-unavailable", _with_attachment),
+    ("with attachments", "attachments-missing", _with_attachment),
     ("wrong exchange", "wrong-exchange", _other_exchange),
     ("expired", "lifetime", lambda h: _outgoing(h, "tn/main", expires=now() - timedelta(seconds=1))),
     ("lives too long", "lifetime", lambda h: _outgoing(h, "tn/main", expires=now() + timedelta(days=31))),

@@ -77,7 +77,7 @@ BULLETIN_PROBLEMS: Final = (
     "malformed-json",
     "schema-violation",
     "too-large",
-    "attachments-unavailable",
+    "attachments-missing",
     "unknown-recipient",
     "busy",
 )

@@ -7,20 +7,25 @@ a thread, and sends what the service answers.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from broker.db import reading
+from broker.node.api.access import (
+    Bearer,
+    BulletinId,
+    Limit,
+    Member,
+    Unit,
+    desk_of,
+    json_answer,
+    serving_of,
+)
 from broker.node.api.directory_view import show_directory
 from broker.node.api.documented import problems
 from broker.node.api.examples import RECEIVED, example_of
 from broker.node.api.ordering import BODY, BULLETIN_PROBLEMS, Where, read_where
-from broker.node.api.service import Node
-from broker.node.api.tokens import Action, Token, authorise, find_token
+from broker.node.api.tokens import Action
 from broker.node.api.views import (
     CheckView,
     DirectoryView,
@@ -31,65 +36,11 @@ from broker.node.api.views import (
     SentView,
     StatusView,
 )
-from broker.node.sync import Sync
 from broker.serving import read_body
-from schemas.errors import Problem
-from schemas.limits import BULLETIN_BYTES_MAX, INBOX_PAGE_MAX, INTEGER_MAX
+from schemas.limits import BULLETIN_BYTES_MAX, INTEGER_MAX
 from schemas.loader import dump_json
-from schemas.scalars import MEMBER_PATTERN, UNIT_PATTERN
 
 router = APIRouter(prefix="/v1")
-
-_UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
-
-Member = Annotated[str, Path(pattern=f"^{MEMBER_PATTERN}$", examples=["ly"])]
-Unit = Annotated[str, Path(pattern=f"^{UNIT_PATTERN}$", examples=["main"])]
-BulletinId = Annotated[str, Path(pattern=_UUID, examples=["019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"])]
-Limit = Annotated[int, Query(ge=1, le=INBOX_PAGE_MAX)]
-
-_bearer = HTTPBearer(auto_error=False, description="`barid node token create` makes one.")
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """What routes find at `request.app.state.serving`."""
-
-    node: Node
-    sync: Sync
-
-
-def _serving(request: Request) -> Serving:
-    serving: Serving = request.app.state.serving
-    return serving
-
-
-async def _token(
-    request: Request,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> Token:
-    if credentials is None:
-        raise Problem("token-missing")
-    engine, text = _serving(request).node.home.engine, credentials.credentials
-
-    def find() -> Token:
-        with reading(engine) as connection:
-            return find_token(connection, text)
-
-    return await asyncio.to_thread(find)
-
-
-Bearer = Annotated[Token, Depends(_token)]
-
-
-def _desk(token: Token, member: str, unit: str, action: Action) -> str:
-    desk = f"{member}/{unit}"
-    authorise(token, desk, action)
-    return desk
-
-
-def _json(view: BaseModel, status: int = 200) -> Response:
-    headers = {"Cache-Control": "no-store"}
-    return Response(dump_json(view), status, headers, media_type="application/json")
 
 
 @router.post(
@@ -112,12 +63,12 @@ async def post_bulletin(
     where: Annotated[Where, Depends(read_where)],
 ) -> Response:
     """Hand in a bulletin for its recipients; the same again is answered alike, and sent once."""
-    desk = _desk(token, member, unit, Action.SEND)
+    desk = desk_of(token, member, unit, Action.SEND)
     order = where.order(desk, await read_body(request, BULLETIN_BYTES_MAX))
-    serving = _serving(request)
+    serving = serving_of(request)
     queued = await asyncio.to_thread(serving.node.queue, order)
     serving.sync.queued(desk)
-    return _json(queued, 202)
+    return json_answer(queued, 202)
 
 
 @router.post(
@@ -137,9 +88,9 @@ async def check_bulletin(
     where: Annotated[Where, Depends(read_where)],
 ) -> Response:
     """Validate a bulletin and ask the access rules; nothing is stored or sent."""
-    desk = _desk(token, member, unit, Action.SEND)
+    desk = desk_of(token, member, unit, Action.SEND)
     order = where.order(desk, await read_body(request, BULLETIN_BYTES_MAX))
-    return _json(await asyncio.to_thread(_serving(request).node.check, order))
+    return json_answer(await asyncio.to_thread(serving_of(request).node.check, order))
 
 
 @router.get(
@@ -159,8 +110,8 @@ async def list_sent(
     after: Annotated[int | None, Query(ge=1, le=INTEGER_MAX)] = None,
 ) -> Response:
     """The desk's own bulletins, and where each stands with each recipient."""
-    desk = _desk(token, member, unit, Action.SEND)
-    return _json(await asyncio.to_thread(_serving(request).node.sent, desk, limit, after))
+    desk = desk_of(token, member, unit, Action.SEND)
+    return json_answer(await asyncio.to_thread(serving_of(request).node.sent, desk, limit, after))
 
 
 @router.get(
@@ -175,8 +126,10 @@ async def get_sent(
     request: Request, token: Bearer, member: Member, unit: Unit, bulletin_id: BulletinId
 ) -> Response:
     """One own bulletin: each recipient's steps with times and proofs, and its envelopes' receipts."""
-    desk = _desk(token, member, unit, Action.SEND)
-    return _json(await asyncio.to_thread(_serving(request).node.sent_one, desk, bulletin_id))
+    desk = desk_of(token, member, unit, Action.SEND)
+    return json_answer(
+        await asyncio.to_thread(serving_of(request).node.sent_one, desk, bulletin_id)
+    )
 
 
 @router.get(
@@ -198,14 +151,14 @@ async def get_inbox(
     after: Annotated[str | None, Query(pattern=r"^[0-3]-\d{1,16}$")] = None,
 ) -> Response:
     """Received bulletins, verified and opened; listing them answers nothing to their senders."""
-    desk = _desk(token, member, unit, Action.READ)
+    desk = desk_of(token, member, unit, Action.READ)
     cursor = None if after is None else (int(after[0]), int(after[2:]))
-    node = _serving(request).node
+    node = serving_of(request).node
 
     def find() -> Inbox:
         return node.inbox(desk, unread=unread, limit=limit, after=cursor)
 
-    return _json(await asyncio.to_thread(find))
+    return json_answer(await asyncio.to_thread(find))
 
 
 @router.get(
@@ -229,8 +182,8 @@ async def read_received(
     bulletin_id: BulletinId,
 ) -> Response:
     """Read one bulletin; from then on its sender sees it as read."""
-    desk = _desk(token, member, unit, Action.READ)
-    serving, sender = _serving(request), f"{sender_member}/{sender_unit}"
+    desk = desk_of(token, member, unit, Action.READ)
+    serving, sender = serving_of(request), f"{sender_member}/{sender_unit}"
     document, verified = await asyncio.to_thread(serving.node.read, desk, sender, bulletin_id)
     serving.sync.owes_answers(desk)
     # The bulletin's own bytes, which were checked to be strict JSON: nothing is written anew.
@@ -249,9 +202,9 @@ async def read_received(
 )
 async def get_directory(request: Request, token: Bearer) -> Response:
     """Desks and groups of the directory in force, and what the token's desk may send to whom."""
-    node = _serving(request).node
+    node = serving_of(request).node
     state, exchange, now = node.line.state, node.home.exchange, node.clock()
-    return _json(await asyncio.to_thread(show_directory, state, exchange, token.desk, now))
+    return json_answer(await asyncio.to_thread(show_directory, state, exchange, token.desk, now))
 
 
 @router.get(
@@ -261,4 +214,4 @@ async def get_directory(request: Request, token: Bearer) -> Response:
 )
 async def get_status(request: Request, token: Bearer) -> Response:
     """The exchange, the line to the hub, the logs, the outbox of the token's desk, the alarms."""
-    return _json(await asyncio.to_thread(_serving(request).node.status, token.desk))
+    return json_answer(await asyncio.to_thread(serving_of(request).node.status, token.desk))

@@ -183,7 +183,7 @@ def open_sealed(
         raise Faulty(Fault.SENDER, problem, content_key) from problem
     if arrived.header.attachments:
         # This version's hub stores none, so that it should never have accepted the envelope.
-        raise Faulty(Fault.HUB, Problem("attachments-unavailable"))
+        raise Faulty(Fault.HUB, Problem("attachments-missing"))
     return opened
 
 

@@ -94,7 +94,7 @@ def draft_header(
             Recipient(desk=desk, keyid=_NOT_SEALED, slot_sha256=_NOT_SEALED) for desk in desks
         ),
         body=BodyRef(sha256=_NOT_SEALED, size=0, commitment=_NOT_SEALED),
-        attachments=(),
+        attachments=outgoing.attachments,
         directory=DirectoryRef(origin=exchange, index=0, leaf=_NOT_SEALED),
         supersedes=outgoing.supersedes,
         withdraws=outgoing.withdraws,

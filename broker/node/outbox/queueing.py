@@ -103,7 +103,7 @@ def check(order: Order, state: DirectoryState, now: datetime) -> Checked:
 
     Raises:
         ParseError: the bulletin breaks its schema (JSON path, rule, value).
-        Problem: `schema-violation` (1), `attachments-unavailable` (2), `bad-parameter` (3, 4),
+        Problem: `schema-violation` (1), `attachments-missing` (2), `bad-parameter` (3, 4),
             `unknown-recipient` (4); `busy` while the node has not read a directory yet.
     """
     bulletin = parse_bulletin(order.document)
@@ -163,7 +163,7 @@ def _check_own(bulletin: Bulletin, desk: str) -> None:
         errors = [{"path": "$.originator.desk", "rule": rule, "value": value}]
         raise Problem("schema-violation", f"$.originator.desk {rule}", errors=errors)
     if bulletin.attachments:
-        raise Problem("attachments-unavailable", "this version sends no attachments")
+        raise Problem("attachments-missing", "none was uploaded to this node")
 
 
 def _directory(state: DirectoryState) -> Directory:

@@ -31,6 +31,8 @@ class OutboxState(StrEnum):
 class DeliveryState(StrEnum):
     """Where a bulletin stands on its way to one recipient."""
 
+    UNRELEASED = "unreleased"
+    """The desk's people have yet to release it."""
     QUEUED = "queued"
     """In the outbox; the next pass seals and sends it."""
     WAITING = "waiting"
@@ -44,7 +46,7 @@ class DeliveryState(StrEnum):
     READ = "read"
     """A person there opened it."""
     WITHDRAWN = "withdrawn"
-    """The recipient confirmed the withdrawal."""
+    """The recipient confirmed the withdrawal; or, with the reason `unsent`, nothing had left yet."""
     EXPIRED = "expired"
     """`expires` passed without an answer."""
     REFUSED = "refused"
@@ -83,16 +85,26 @@ _ANSWERS: Final = frozenset(
 )
 
 DELIVERY_TRANSITIONS: Final[dict[DeliveryState, frozenset[DeliveryState]]] = {
+    DeliveryState.UNRELEASED: frozenset(
+        {DeliveryState.QUEUED, DeliveryState.EXPIRED, DeliveryState.WITHDRAWN}
+    ),
     DeliveryState.QUEUED: frozenset(
         {
             DeliveryState.WAITING,
             DeliveryState.ACCEPTED,
             DeliveryState.REFUSED,
             DeliveryState.EXPIRED,
+            DeliveryState.WITHDRAWN,
         }
     ),
     DeliveryState.WAITING: frozenset(
-        {DeliveryState.QUEUED, DeliveryState.ACCEPTED, DeliveryState.REFUSED, DeliveryState.EXPIRED}
+        {
+            DeliveryState.QUEUED,
+            DeliveryState.ACCEPTED,
+            DeliveryState.REFUSED,
+            DeliveryState.EXPIRED,
+            DeliveryState.WITHDRAWN,
+        }
     ),
     DeliveryState.ACCEPTED: _ANSWERS | {DeliveryState.WITNESSED, DeliveryState.EXPIRED},
     DeliveryState.WITNESSED: _ANSWERS | {DeliveryState.EXPIRED},

@@ -323,7 +323,7 @@ def _outgoing(sender: str, created: datetime, changed: dict[str, Any]) -> Outgoi
         "sender": sender,
         "expires": created + timedelta(days=7),
         "precedence": Precedence.ROUTINE,
-        "kind": Kind.THREAT_BULLETIN,
+        "kind": Kind.WITHDRAWAL if "withdraws" in changed else Kind.THREAT_BULLETIN,
         "topics": (Topic.ARMS,),
         "purpose": Purpose.BORDER_MONITORING,
         "personal_data": False,

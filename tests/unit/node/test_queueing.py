@@ -173,7 +173,7 @@ def test_attachments_are_not_taken_yet(world: NodeWorld, ly: Home) -> None:
         "sha256": "0" * 64,
     }
     content = document("ly/main", attachments=[attachment])
-    assert refusal(ly, world, order(content)).word == "attachments-unavailable"
+    assert refusal(ly, world, order(content)).word == "attachments-missing"
 
 
 def test_a_group_stands_for_its_main_desks(world: NodeWorld, ly: Home) -> None:

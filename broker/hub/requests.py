@@ -1,0 +1,76 @@
+"""What every route of the hub begins with: the running hub, who is calling, and how it answers.
+
+May import FastAPI and the hub's own rooms; each module of routes uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fastapi import Request, Response
+from sqlalchemy import Connection
+
+from broker.db import reading
+from broker.hub.callers import Caller, Callers
+from broker.hub.inboxes import Inboxes
+from broker.hub.ledger import Ledger
+from broker.hub.sequencer import Sequencer
+from schemas.errors import Problem
+from schemas.loader import dump_json
+
+FRESH: Final = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The running hub, as routes find it at `request.app.state.hub`."""
+
+    exchange: str
+    ledger: Ledger
+    sequencer: Sequencer
+    callers: Callers
+    inboxes: Inboxes
+    now_unix: Callable[[], int]
+
+    def now(self) -> datetime:
+        """The hub's clock."""
+        return datetime.fromtimestamp(self.now_unix(), UTC)
+
+    async def ask(self, question: Callable[[Connection], Response]) -> Response:
+        """Put a question to the database on a thread: a long answer must not hold up the others."""
+
+        def answer() -> Response:
+            with reading(self.ledger.engine) as connection:
+                return question(connection)
+
+        return await asyncio.to_thread(answer)
+
+
+def hub_of(request: Request) -> Hub:
+    """The hub that serves this request."""
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+def json_answer(model: Any, status: int = 200) -> Response:
+    """Answer with a model as JSON, which no cache keeps."""
+    return Response(dump_json(model), status, FRESH, media_type="application/json")
+
+
+async def caller_of(request: Request, body: bytes = b"") -> Caller:
+    """Find out which desk calls (RFC 9421). Raises Problem: why it is none."""
+    if b"%" in request.scope["raw_path"]:
+        raise Problem("not-found", "no path of this hub needs percent-encoding")
+    return hub_of(request).callers.identify(request, body)
+
+
+async def own_desk(request: Request, member: str, unit: str, body: bytes = b"") -> str:
+    """Check that the caller is the desk of the path. Raises Problem: `not-your-desk`, or as `caller_of`."""
+    caller = await caller_of(request, body)
+    if caller.desk != f"{member}/{unit}":
+        raise Problem("not-your-desk", f"this is {member}/{unit}, and the caller {caller.desk}")
+    return caller.desk
