@@ -69,7 +69,7 @@ Base64 = Annotated[
 ]
 """Bytes, in JSON as standard padded canonical base64."""
 
-_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
+_TIME: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})Z", re.ASCII)
 
 
 def parse_time(text: object) -> datetime:
@@ -78,10 +78,12 @@ def parse_time(text: object) -> datetime:
         if text.tzinfo is not UTC or text.microsecond:
             raise broken("time")
         return text
-    if not isinstance(text, str) or not _TIME.fullmatch(text):
+    matched = _TIME.fullmatch(text) if isinstance(text, str) else None
+    if matched is None:
         raise broken("time")
+    year, month, day, hour, minute, second = map(int, matched.groups())
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise broken("time") from error
 

@@ -84,7 +84,11 @@ def new(
         Path | None, typer.Option("--out", dir_okay=False, help="A new file; else standard output.")
     ] = None,
 ) -> None:
-    """Write a bulletin to begin with, from a sample. It is a test until you change its status."""
+    """Write a bulletin to begin with, from a sample. It is a test until you change its status.
+
+    A reply or a withdrawal names the id 00000000-0000-7000-8000-000000000000: put the id of the
+    bulletin that yours is about in its place, and in a reply also its desk (`in_reply_to`).
+    """
     from broker.cli.drafts import new_bulletin
 
     document = new_bulletin(kind, desk, language.value, utc_now())
@@ -128,8 +132,8 @@ def check(
 
     Nothing is stored or sent. Ends 1 when a rule forbids it.
     """
-    document = _read(file)
-    checked = _parse(document, language)
+    document = read_document(file)
+    checked = parse_document(document, language)
     if not (to or group):
         if as_json:
             print_json({"id": checked.id, "kind": checked.kind, "size_bytes": len(document)})
@@ -162,6 +166,8 @@ def _show_check(answer: bytes, *, as_json: bool) -> None:
                 for each in view.recipients
             ),
         )
+    for warning in view.warnings:
+        note(f"Look at this before you send it: {warning}")
     if not view.allowed:
         raise typer.Exit(Exit.REFUSED)
 
@@ -189,30 +195,53 @@ def send(
         str | None,
         typer.Option("--expires", help="When it is too late: 12h, 7d, or a time. At most 30 days."),
     ] = None,
+    *,
+    separately: Annotated[
+        bool,
+        typer.Option(
+            "--separately",
+            help="An envelope for each desk, since they must not learn of each other.",
+        ),
+    ] = False,
     language: ReaderLanguage = Language.EN,
     as_json: AsJson = False,
 ) -> None:
-    """Hand a bulletin to the own node, which seals, signs and delivers it. Twice is harmless."""
+    """Hand a bulletin to the own node, which seals, signs and delivers it. Twice is harmless.
+
+    A withdrawal goes where the original went: name no recipients (`barid bulletin withdraw` writes one).
+    """
+    document = read_document(file)
+    checked = parse_document(document, language)
+    if not (to or group or checked.kind is Kind.WITHDRAWAL):
+        raise typer.BadParameter("a bulletin goes to somebody: give --to or --group")
+    query = (*_where(to, group, precedence), *until(expires))
+    if separately:
+        query += (("separately", "true"),)
+    desk = checked.originator.desk
+    answer = NodeClient(node, token_file, ca).post(f"/desks/{desk}/bulletins", query, document)
+    show_queued(answer, as_json=as_json)
+
+
+def until(expires: str | None) -> tuple[tuple[str, str], ...]:
+    """The query's `expires`, from a duration or a time. Raises typer.BadParameter."""
+    if expires is None:
+        return ()
+    return (("expires", format_time(read_moment(expires, utc_now(), "--expires"))),)
+
+
+def show_queued(answer: bytes, *, as_json: bool) -> None:
+    """Print what stands in the outbox now."""
     from broker.node.api.views import QueuedView
     from schemas.loader import parse
 
-    document = _read(file)
-    checked = _parse(document, language)
-    if not (to or group):
-        raise typer.BadParameter("a bulletin goes to somebody: give --to or --group")
-    query = _where(to, group, precedence)
-    if expires is not None:
-        query += (("expires", format_time(read_moment(expires, utc_now(), "--expires"))),)
-    desk = checked.originator.desk
-    answer = NodeClient(node, token_file, ca).post(f"/desks/{desk}/bulletins", query, document)
     view = parse(QueuedView, answer, ANSWER_BYTES_MAX)
     if as_json:
         print_json(view)
         return
-    say(f"In the outbox of {desk}: {view.id}. From here nothing is lost.")
+    say(f"In the outbox of {view.desk}: {view.id}. From here nothing is lost.")
     print_table(("TO", "STATE"), ((each.desk, each.state) for each in view.recipients))
     note(UNWITNESSED)
-    note(f"Next: barid bulletin status {view.id} --desk {desk}")
+    note(f"Next: barid bulletin status {view.id} --desk {view.desk}")
 
 
 @app.command(
@@ -267,6 +296,7 @@ def status(
 def _show_sent(sent: SentView) -> None:
     say(f"{sent.status.upper()} {sent.kind} {sent.id}, from {sent.desk}, {sent.precedence}")
     say(f"{title_of(sent.title)}; expires {format_time(sent.expires)}")
+    _show_life(sent)
     print_table(
         ("TO", "STATE", "SINCE", "WHY", "RULES"),
         (
@@ -293,7 +323,24 @@ def _show_sent(sent: SentView) -> None:
         say(UNWITNESSED)
 
 
-def _read(file: str) -> bytes:
+def _show_life(sent: SentView) -> None:
+    if sent.withdraws is not None:
+        say(f"It withdraws {sent.withdraws}.")
+    if sent.supersedes is not None:
+        say(f"It replaces {sent.supersedes}.")
+    if sent.in_reply_to is not None:
+        say(f"It answers {sent.in_reply_to.id} of {sent.in_reply_to.desk}.")
+    if sent.separately:
+        say("Its recipients do not learn of each other.")
+    if sent.superseded_by is not None:
+        say(f"REPLACED by {sent.superseded_by}.")
+    if sent.withdrawn is not None:
+        by = f" by {sent.withdrawn_by}" if sent.withdrawn_by else ""
+        say(f"WITHDRAWN since {format_time(sent.withdrawn)}{by}: nothing of it is sent any more.")
+
+
+def read_document(file: str) -> bytes:
+    """Read a bulletin's file, or standard input. Raises ConfigurationError where there is none."""
     if file == "-":
         return sys.stdin.buffer.read(BULLETIN_BYTES_MAX + 1)
     path = Path(file)
@@ -305,8 +352,12 @@ def _read(file: str) -> bytes:
         return opened.read(BULLETIN_BYTES_MAX + 1)
 
 
-def _parse(document: bytes, language: Language) -> Bulletin:
-    """Check a bulletin here, so that its writer reads each broken rule in the own language."""
+def parse_document(document: bytes, language: Language) -> Bulletin:
+    """Check a bulletin here, so that its writer reads each broken rule in the own language.
+
+    Raises:
+        ParseError: it breaks its schema.
+    """
     from schemas.bulletin import parse_bulletin
     from schemas.rules import explain
 

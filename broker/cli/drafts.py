@@ -25,7 +25,8 @@ def new_bulletin(
         desk: the desk that will send it.
         language: of its texts.
         now: when it was created, UTC and whole seconds.
-        members: further members, in place of the sample's.
+        members: further members, in place of the sample's; a reply or withdrawal holds
+            `samples.PLACEHOLDER_ID` until they say what it is about.
 
     Raises:
         ParseError: the members given break the schema.

@@ -11,15 +11,29 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from schemas.bulletin.common import Bulletin
+from schemas.bulletin.cooperation_notice import CooperationNotice
+from schemas.bulletin.incident_report import IncidentReport
+from schemas.bulletin.information_reply import InformationReply
+from schemas.bulletin.information_request import InformationRequest
 from schemas.bulletin.judicial_request import JudicialRequest
+from schemas.bulletin.risk_assessment import RiskAssessment
+from schemas.bulletin.situation_report import SituationReport
 from schemas.bulletin.threat_bulletin import ThreatBulletin
 from schemas.bulletin.vocabularies import Kind
+from schemas.bulletin.withdrawal import Withdrawal
 from schemas.limits import BULLETIN_BYTES_MAX
 from schemas.loader import parse
 
 KINDS: Final[dict[Kind, type[Bulletin]]] = {
     Kind.THREAT_BULLETIN: ThreatBulletin,
+    Kind.RISK_ASSESSMENT: RiskAssessment,
+    Kind.INCIDENT_REPORT: IncidentReport,
     Kind.JUDICIAL_REQUEST: JudicialRequest,
+    Kind.SITUATION_REPORT: SituationReport,
+    Kind.INFORMATION_REQUEST: InformationRequest,
+    Kind.INFORMATION_REPLY: InformationReply,
+    Kind.COOPERATION_NOTICE: CooperationNotice,
+    Kind.WITHDRAWAL: Withdrawal,
 }
 """Kind → model: the one table of kinds."""
 
@@ -30,9 +44,16 @@ __all__ = [
     "FLOATS_UNDER",
     "KINDS",
     "Bulletin",
+    "CooperationNotice",
+    "IncidentReport",
+    "InformationReply",
+    "InformationRequest",
     "JudicialRequest",
     "Kind",
+    "RiskAssessment",
+    "SituationReport",
     "ThreatBulletin",
+    "Withdrawal",
     "parse_bulletin",
 ]
 

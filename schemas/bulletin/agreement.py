@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from schemas.bulletin.common import Bulletin
 from schemas.bulletin.marking import HeaderMarking
 from schemas.bulletin.vocabularies import Kind, Purpose, Status, Topic
+from schemas.bulletin.withdrawal import Withdrawal
 from schemas.envelope import Header
 from schemas.errors import Problem
 
@@ -19,7 +20,9 @@ from schemas.errors import Problem
 class HeaderFields:
     """What the header repeats of a bulletin (the protocol, "Bulletin, release, envelope").
 
-    `sender` is the header's `from`; `attachments` are the ids in their order.
+    `sender` is the header's `from`; `attachments` are ids in their order; `withdraws` is the bulletin that
+    a withdrawal withdraws, None for other kinds. `supersedes` is not here: it is the sender's choice beside
+    the document.
     """
 
     id: str
@@ -31,6 +34,7 @@ class HeaderFields:
     purpose: Purpose
     personal_data: bool
     attachments: tuple[str, ...]
+    withdraws: str | None
 
 
 def header_fields(bulletin: Bulletin) -> HeaderFields:
@@ -45,6 +49,7 @@ def header_fields(bulletin: Bulletin) -> HeaderFields:
         purpose=bulletin.purpose,
         personal_data=bulletin.personal_data,
         attachments=tuple(attachment.id for attachment in bulletin.attachments),
+        withdraws=bulletin.withdraws if isinstance(bulletin, Withdrawal) else None,
     )
 
 
@@ -60,6 +65,7 @@ def fields_of_header(header: Header) -> HeaderFields:
         purpose=header.purpose,
         personal_data=header.personal_data,
         attachments=tuple(attachment.id for attachment in header.attachments),
+        withdraws=header.withdraws,
     )
 
 

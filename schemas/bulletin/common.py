@@ -95,8 +95,8 @@ class Bulletin(Message):
 
     @model_validator(mode="after")
     def _ids_are_known_and_occur_once(self) -> Self:
-        _each_once(entity.id for entity in self.entities)
-        _each_once(attachment.id for attachment in self.attachments)
+        each_once(entity.id for entity in self.entities)
+        each_once(attachment.id for attachment in self.attachments)
         for link in self.links:
             for end in (link.source, link.target):
                 self._entity(end)
@@ -121,7 +121,8 @@ class Bulletin(Message):
         return self.entities_by_id[id_]
 
 
-def _each_once(ids: Iterable[str]) -> None:
+def each_once(ids: Iterable[str]) -> None:
+    """Refuse a list in which an id occurs twice (rule `twice`)."""
     for id_, count in Counter(ids).items():
         if count > 1:
             raise broken("twice", id=id_)

@@ -5,11 +5,13 @@ May import pydantic and `schemas`; the common fields and the kinds use it.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from schemas.bulletin.limits import NAMES_MAX, NATIONALITIES_MAX
+from schemas.bulletin.units import kilograms
 from schemas.bulletin.values import (
     Country,
     Date,
@@ -18,6 +20,7 @@ from schemas.bulletin.values import (
     LocalId,
     ParagraphMap,
     PartialDate,
+    PhoneNumber,
 )
 from schemas.bulletin.vocabularies import Confidence, DocumentType, Goods, LinkType, Sex, WeaponType
 from schemas.rules import broken
@@ -32,6 +35,11 @@ class Quantity(Message):
 
     amount: Ordinal
     unit: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,3}$")]
+
+    @property
+    def kilograms(self) -> Decimal | None:
+        """The same in kilograms, exactly; None where the unit has no mass of its own."""
+        return kilograms(self.amount, self.unit)
 
 
 class _Entity(Message):
@@ -116,10 +124,10 @@ class Good(_Entity):
 
 
 class Phone(_Entity):
-    """A telephone number (ITU-T E.164)."""
+    """A telephone number."""
 
     type: Literal["phone"]
-    number: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{3,14}$")]
+    number: PhoneNumber
 
 
 class Account(_Entity):

@@ -79,3 +79,39 @@ CHARGES_MAX: Final = 32
 
 LEGAL_BASES_MAX: Final = 16
 """Instruments that a judicial request rests on."""
+
+SEGMENTS_MAX: Final = 32
+"""Border segments of one risk assessment: the longest border of the region has some twenty sectors."""
+
+ROOT_CAUSES_MAX: Final = 32
+"""Root causes of a risk: eight for each of the four domains."""
+
+RECOMMENDATIONS_MAX: Final = 32
+"""Measures that one assessment recommends: more is a plan, which goes into an attachment."""
+
+CASUALTIES_MAX: Final = 5
+"""Groups of people of which casualties are told: each once."""
+
+SEIZURES_MAX: Final = 64
+"""Seizures of one incident: as many as kinds of goods of a threat."""
+
+SECTIONS_MAX: Final = 32
+"""Sections of a situation report."""
+
+COUNTS_MAX: Final = 143
+"""Counts of a situation report: each measure once for each topic."""
+
+QUESTIONS_MAX: Final = 32
+"""Questions of one request, and answers of one reply: what one desk can look up in a working day."""
+
+CONTACT_POINTS_MAX: Final = 32
+"""Offices that a notice names: three for each of ten members."""
+
+WORKING_LANGUAGES_MAX: Final = 8
+"""Languages in which people meet or answer: as many as one text may have."""
+
+AGENDA_ITEMS_MAX: Final = 32
+"""Items of an agenda: two days of half-hour items."""
+
+EMAIL_CHARACTERS_MAX: Final = 254
+"""Characters of an e-mail address (RFC 5321, erratum 1690)."""

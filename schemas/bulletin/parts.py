@@ -1,4 +1,4 @@
-"""Parts that any bulletin can have: originator, event, action, evaluation, time, references, attachments.
+"""Parts that any bulletin can have: originator, event, action, evaluation, times, references, attachments.
 
 May import pydantic and `schemas`; the common fields use it.
 """
@@ -80,6 +80,19 @@ class Observed(Message):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.until is not None and self.until < self.from_:
+            raise broken("period")
+        return self
+
+
+class Period(Message):
+    """A period with both its ends."""
+
+    from_: Annotated[UtcTime, Field(alias="from")]
+    until: UtcTime
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.until < self.from_:
             raise broken("period")
         return self
 

@@ -146,6 +146,9 @@ PartialDate = Annotated[
 ]
 """A day, a month or a year (ISO 8601): of many births only the year is on record."""
 
+PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{3,14}$")]
+"""A telephone number (ITU-T E.164)."""
+
 Url = Annotated[
     str,
     StringConstraints(max_length=URL_CHARACTERS_MAX, pattern=r"^https?://[!#-;=?-\[\]_a-z~]+$"),

@@ -16,6 +16,10 @@ from schemas.loader import to_plain
 from schemas.rules import Language
 from schemas.scalars import format_time, parse_time
 
+PLACEHOLDER_ID: Final = "00000000-0000-7000-8000-000000000000"
+"""Stands in the samples of replies and withdrawals for the id of the bulletin that they are about: whoever
+starts from one replaces it, and in a reply `in_reply_to.desk` as well."""
+
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -37,7 +41,7 @@ def new_bulletin(
         now: becomes `created` (UTC, whole seconds); every other time keeps its distance from it.
 
     Returns:
-        plain JSON values, to be edited and parsed again.
+        plain JSON values, to be edited and parsed again; a reply or withdrawal holds `PLACEHOLDER_ID`.
     """
     bulletin = parse_bulletin(sample(kind, language))
     plain: dict[str, Any] = _moved(to_plain(bulletin), now - bulletin.created)

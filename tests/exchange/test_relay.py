@@ -315,11 +315,22 @@ def test_a_withdrawal_goes_where_the_original_went(hub: LiveHub) -> None:
     assert run(_submit(hub, hub.seal(told, "tn/main"))).index > 0
 
 
+def test_a_withdrawal_is_final(hub: LiveHub) -> None:
+    """What withdraws another can itself be neither withdrawn nor superseded."""
+    original = hub.outgoing("ly/main")
+    withdrawal = hub.outgoing("ly/main", withdraws=original.bulletin_id)
+    for sent in (original, withdrawal):
+        run(_submit(hub, hub.seal(sent, "tn/main")))
+    for word in ("withdraws", "supersedes"):
+        again = hub.outgoing("ly/main", **{word: withdrawal.bulletin_id})
+        assert _refusal(hub, hub.seal(again, "tn/main")).word == "original-withdrawal"
+
+
 def test_when_there_is_room_after_too_many_refusals(
     hub: LiveHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A desk that was refused too often learns when the next refusal can be logged."""
-    monkeypatch.setattr("broker.hub.relay.REFUSALS_PER_HOUR_MAX", 2)
+    monkeypatch.setattr("broker.hub.precedents.REFUSALS_PER_HOUR_MAX", 2)
 
     def refused() -> Problem:
         envelope = hub.seal(hub.outgoing("ma/main", withdraws=new_id()), "tn/main")

@@ -112,6 +112,18 @@ ACCEPTED: list[tuple[str, Case, int, str]] = [
         "accepted-original-unknown",
     ),
     (
+        "withdraws a withdrawal",
+        lambda w: [
+            w.accept(w.envelope("ly/main", "tn/main", bulletin_id=(original := new_id()))),
+            w.accept(
+                w.envelope("ly/main", "tn/main", bulletin_id=(of := new_id()), withdraws=original)
+            ),
+            w.accept(w.envelope("ly/main", "tn/main", withdraws=of)),
+        ],
+        11,
+        "accepted-original-withdrawal",
+    ),
+    (
         "corrects what went elsewhere",
         lambda w: [
             w.accept(w.envelope("ly/main", "tn/main", bulletin_id=(original := new_id()))),

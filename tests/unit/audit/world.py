@@ -57,6 +57,7 @@ from schemas.entries import (
     AcknowledgementEntry,
     DirectoryLogEntry,
     EnvelopeAccepted,
+    EnvelopeExpired,
     EnvelopeRefused,
     ExchangeLogEntry,
     TreeHead,
@@ -206,6 +207,20 @@ class AuditWorld(TrustWorld):
             directory_size=len(self.entries),
         )
         return self.append(entry, statement)
+
+    def expire(self, index: int, **changed: Any) -> int:
+        """Log the expiry of the envelope at an index."""
+        statement = self.exchange_entries[index].statement
+        assert statement is not None
+        header = parse_header(statement)
+        entry = EnvelopeExpired(
+            type="envelope.expired",
+            at=self.now,
+            from_=header.from_,
+            id=header.id,
+            directory_size=len(self.entries),
+        )
+        return self.append(entry.model_copy(update=changed), None)
 
     def alter(self, index: int, **changed: Any) -> None:
         """Log another entry in the place of one, under the same salt and statement."""

@@ -108,7 +108,8 @@ def test_word_outside_the_schema_denies() -> None:
 def test_kind_outside_the_schema_denies() -> None:
     """A kind of bulletin that the council's schema does not know is denied to everyone."""
     _, schema_text = default_texts()
-    older = schema_text.replace('["threat_bulletin", "judicial_request"]', '["threat_bulletin"]')
+    older = schema_text.replace('"judicial_request", ', "")
+    assert older != schema_text
     rules = AccessRules.load(f'@id("go") permit {ALL};', older)
     what = replace(ORDINARY, kind=Kind.JUDICIAL_REQUEST)
     assert rules.decide_each(TN_MAIN, (LY_MAIN, TD_MAIN), what) == (UNDECIDED, UNDECIDED)

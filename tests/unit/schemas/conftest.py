@@ -89,7 +89,7 @@ _LOGS: dict[str, Any] = {
 _IDENTITY: dict[str, Any] = {"ed25519": b64(32, 2), "ml_dsa_65": b64(1952, 2)}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "threat_bulletin": json.loads(sample(Kind.THREAT_BULLETIN, "ar")),
+    **{kind.value: json.loads(sample(kind, "ar")) for kind in Kind},
     "judicial_request": json.loads(sample(Kind.JUDICIAL_REQUEST, "fr")),
     "header": _HEADER,
     "statement": _signed(),
@@ -156,8 +156,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "openings_page": {"openings": [{"index": 0, "entry": b64(8)}]},
     "inbox_page": {
         "items": [
-            {"statement": _signed(), "slot": b64(1168), "receipt": _RECEIPT, "body": b64(16)}
+            {
+                "statement": _signed(),
+                "slot": b64(1168),
+                "receipt": _RECEIPT,
+                "body": b64(16),
+                "withdrawn": False,
+            }
         ],
+        "tombstones": [{"statement": _signed(), "receipt": _RECEIPT, "expired": _RECEIPT}],
         "next": "0-12",
     },
     "envelope_status": {

@@ -109,3 +109,40 @@ def test_names_every_difference(bulletin: Bulletin, header: dict[str, Any]) -> N
     with pytest.raises(Problem) as caught:
         check_against_header(bulletin, read(header | {"status": "actual", "purpose": "analysis"}))
     assert caught.value.extensions == {"members": ["status", "purpose"]}
+
+
+@pytest.fixture
+def withdrawal(example: Example) -> Bulletin:
+    """A bulletin that withdraws another of its desk."""
+    return parse_bulletin(dump_json(example("withdrawal") | {"withdraws": FIRST}))
+
+
+def header_of(withdrawal: Bulletin, plain: dict[str, Any]) -> dict[str, Any]:
+    """Make the header that agrees with a withdrawal, as plain values."""
+    del plain["supersedes"]
+    return plain | {
+        "bulletin": {"id": withdrawal.id, "content": "ab" * 32},
+        "from": withdrawal.originator.desk,
+        "kind": "withdrawal",
+        "topics": list(withdrawal.topics),
+        "marking": {"tlp": "amber", "classification": "restricted", "caveats": []},
+        "attachments": [],
+        "withdraws": FIRST,
+    }
+
+
+def test_a_withdrawal_says_what_it_withdraws(example: Example, withdrawal: Bulletin) -> None:
+    """What a withdrawal withdraws stands in its header too; other kinds withdraw nothing."""
+    header = read(header_of(withdrawal, example("header")))
+    check_against_header(withdrawal, header)
+    assert header_fields(withdrawal).withdraws == FIRST
+    assert header_fields(parse_bulletin(dump_json(example("threat_bulletin")))).withdraws is None
+
+
+def test_a_header_that_withdraws_another_is_refused(example: Example, withdrawal: Bulletin) -> None:
+    """A sender cannot withdraw one bulletin before the hub and another before the recipient."""
+    plain = header_of(withdrawal, example("header")) | {"withdraws": SECOND}
+    with pytest.raises(Problem) as caught:
+        check_against_header(withdrawal, read(plain))
+    assert caught.value.word == "bulletin-header"
+    assert caught.value.extensions == {"members": ["withdraws"]}

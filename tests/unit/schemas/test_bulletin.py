@@ -51,7 +51,7 @@ def attachment(number: int, **other: object) -> dict[str, object]:
 
 
 THREAT_REFUSALS: list[tuple[str, object, str, str]] = [
-    ("kind", "situation_report", "$.kind", "enum"),
+    ("kind", "watch_list", "$.kind", "enum"),
     ("kind", ABSENT, "$.kind", "missing"),
     ("version", 2, "$.version", "less_than_equal"),
     ("version", True, "$.version", "int_type"),

@@ -54,7 +54,8 @@ _ITEM = {"from": "ly/main", "id": UUID, "origin": "o/x", "index": 7, "leaf": SHA
         ("header", {"withdraws": UUID}),
         ("header", {"topics": ["smuggling", "arms"]}),
         ("header", {"topics": []}),
-        ("header", {"kind": "situation_report"}),
+        ("header", {"kind": "watch_list"}),
+        ("header", {"kind": "withdrawal"}),
         ("header", {"personal_data": 0}),
         ("header", {"recipients": []}),
         ("header", {"recipients": [_RECIPIENT | {"desk": "tn/main"}, _RECIPIENT]}),
@@ -181,6 +182,8 @@ def test_the_one_null_of_the_protocol(example: Example) -> None:
             "statement": "AAAA",
             "directory_size": 1,
         },
+        {"type": "attachment.stored", "sha256": SHA, "size": 4096, "directory_size": 1},
+        {"type": "envelope.expired", "from": "ly/main", "id": UUID, "directory_size": 1},
     ],
 )
 def test_exchange_entries(entry: dict[str, Any]) -> None:

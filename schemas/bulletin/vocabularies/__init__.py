@@ -1,0 +1,91 @@
+"""The closed vocabularies of headers and bulletins, each with its source.
+
+May import the standard library only; the schemas, the access rules and every interface speak these words,
+and read them from here.
+"""
+
+from schemas.bulletin.vocabularies.incidents import IncidentType
+from schemas.bulletin.vocabularies.judgement import (
+    Certainty,
+    Confidence,
+    Credibility,
+    Impact,
+    Likelihood,
+    Precision,
+    Reliability,
+    RootCauseDomain,
+    Severity,
+    Trend,
+    Urgency,
+)
+from schemas.bulletin.vocabularies.matters import (
+    Activity,
+    AnswerOutcome,
+    CasualtyGroup,
+    CountMeasure,
+    RequestStatus,
+    RequestType,
+    ResponseMeasure,
+)
+from schemas.bulletin.vocabularies.routing import (
+    Caveat,
+    Classification,
+    DeskFunction,
+    Kind,
+    Pap,
+    Precedence,
+    Purpose,
+    Status,
+    Tlp,
+    Topic,
+)
+from schemas.bulletin.vocabularies.things import (
+    ActorRole,
+    DocumentType,
+    Goods,
+    LinkType,
+    Means,
+    PlaceRole,
+    Sex,
+    WeaponType,
+)
+
+__all__ = [
+    "Activity",
+    "ActorRole",
+    "AnswerOutcome",
+    "CasualtyGroup",
+    "Caveat",
+    "Certainty",
+    "Classification",
+    "Confidence",
+    "CountMeasure",
+    "Credibility",
+    "DeskFunction",
+    "DocumentType",
+    "Goods",
+    "Impact",
+    "IncidentType",
+    "Kind",
+    "Likelihood",
+    "LinkType",
+    "Means",
+    "Pap",
+    "PlaceRole",
+    "Precedence",
+    "Precision",
+    "Purpose",
+    "Reliability",
+    "RequestStatus",
+    "RequestType",
+    "ResponseMeasure",
+    "RootCauseDomain",
+    "Severity",
+    "Sex",
+    "Status",
+    "Tlp",
+    "Topic",
+    "Trend",
+    "Urgency",
+    "WeaponType",
+]
