@@ -54,6 +54,7 @@ check: setup  ## Judge the code without running it: style, types, imports, Docke
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m schemas.publish --check
+	$(BIN)/python -m broker.cli.openapi --check
 
 .PHONY: format
 format: setup  ## Rewrite the code as `make check` wants it

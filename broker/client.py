@@ -6,27 +6,33 @@ It verifies the hub's TLS certificate, and nothing that the hub says: that is th
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Self, TypeVar
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Final, TypeVar
 from urllib.parse import urlencode
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from keys.requests import Request, sign_request
-from keys.signing import RequestSigningKey
-from schemas.directory import HubAddress
-from schemas.errors import BaridError, ConfigurationError, HubUnreachable, ParseError, Problem
+from broker.calls import (
+    ANSWER_BYTES_MAX,
+    TIMEOUT_SECONDS,
+    UPLOAD_OFFSET,
+    SignedCalls,
+    read_answer,
+)
+from broker.calls import tls_context as tls_context
+from schemas.errors import BaridError, ParseError, Problem
 from schemas.limits import (
+    ATTACHMENT_BYTES_MAX,
     ENVELOPE_BYTES_MAX,
     INLINE_BYTES_MAX,
     LONG_POLL_SECONDS_MAX,
     TRUST_FILE_BYTES_MAX,
+    UPLOAD_PIECE_BYTES_MAX,
 )
 from schemas.loader import dump_json, parse
-from schemas.problems import MEDIA_TYPE, from_document
 from schemas.receipts import (
     EnvelopeStatus,
     InboxPage,
@@ -34,12 +40,24 @@ from schemas.receipts import (
     Receipt,
     SealingKeyStatements,
 )
+from schemas.scalars import Message
 from schemas.statements import Statement
 
-ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Largest answer read: an inbox page of 100 items with inline bodies stays under 20 MB."""
+DOWNLOAD_PIECE_BYTES: Final = 64 * 1024
+"""What `download` gives at once, at most."""
 
-_TIMEOUT_SECONDS: Final = 30.0
+_WHOLE_TIMEOUT_SECONDS: Final = 300.0
+"""After an upload's last piece the hub hashes and stores all of it: a gibibyte on a slow disk."""
+
+_SILENCE_SECONDS: Final = 45.0
+"""An event stream that says nothing for so long is cut: the hub gives a sign of life every 15 seconds."""
+
+_EVENT_BYTES_MAX: Final = 1024
+"""Bytes of one event: a word and a rank."""
+
+_WAITING: Final = b"event: waiting\ndata: "
+
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/([0-9]{1,16})", re.ASCII)
 _NULLABLE: Final = frozenset({"release"})
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -49,63 +67,14 @@ class TrustFileAbsent(BaridError):
     """The hub does not have a trust file that was asked for."""
 
 
-def tls_context(trust_pem: str) -> ssl.SSLContext:
-    """TLS 1.3, trusting exactly these certificates.
+class _Waiting(Message):
+    """What an event says: the rank of the most urgent envelope that waits (0 is flash)."""
 
-    Raises:
-        ConfigurationError: the text holds no certificate.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    try:
-        context.load_verify_locations(cadata=trust_pem)
-    except ssl.SSLError as error:
-        raise ConfigurationError("the TLS trust is not PEM certificates") from error
-    return context
+    rank: Annotated[int, Field(ge=0, le=3)]
 
 
-class HubClient:
-    """Calls of one desk to the hub.
-
-    Args:
-        address: where the hub answers, and the authority that requests sign.
-        exchange: the exchange's name.
-        key: the desk's request key.
-        now_unix: seconds since 1970, corrected by the caller if its clock is known to be wrong.
-    """
-
-    def __init__(
-        self,
-        address: HubAddress,
-        exchange: str,
-        key: RequestSigningKey,
-        now_unix: Callable[[], int],
-    ) -> None:
-        self._address = address
-        self._exchange = exchange
-        self._key = key
-        self._now_unix = now_unix
-        self._http = httpx.AsyncClient(
-            base_url=address.url,
-            verify=tls_context(address.tls_trust),
-            timeout=_TIMEOUT_SECONDS,
-            trust_env=False,
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
+class HubClient(SignedCalls):
+    """Calls of one desk to the hub."""
 
     async def submit(self, envelope: bytes) -> Receipt:
         """Submit the exact bytes of an envelope; harmless to repeat. Raises Problem when refused."""
@@ -119,6 +88,7 @@ class HubClient:
         after: str | None = None,
         wait_seconds: int = 0,
         since: int | None = None,
+        tombstones: int | None = None,
         inline_bytes: int = INLINE_BYTES_MAX,
     ) -> InboxPage:
         """Waiting envelopes of the own desk, by precedence, then index.
@@ -127,6 +97,7 @@ class HubClient:
             after: the cursor of an earlier page.
             wait_seconds: how long the hub may hold the request while nothing waits.
             since: an index of the exchange log: everything unexpired from there on, acknowledged or not.
+            tombstones: an index of the exchange log: what was logged from there on as expired unanswered.
         """
         query: dict[str, str | int] = {
             "limit": limit,
@@ -135,10 +106,27 @@ class HubClient:
         }
         query |= {} if after is None else {"after": after}
         query |= {} if since is None else {"since": since}
+        query |= {} if tombstones is None else {"tombstones": tombstones}
         path = f"/v1/desks/{desk}/inbox?{urlencode(query)}"
         return await self._model(
-            InboxPage, "GET", path, timeout_seconds=_TIMEOUT_SECONDS + LONG_POLL_SECONDS_MAX
+            InboxPage, "GET", path, timeout_seconds=TIMEOUT_SECONDS + LONG_POLL_SECONDS_MAX
         )
+
+    @asynccontextmanager
+    async def events(self, desk: str) -> AsyncIterator[AsyncIterator[int]]:
+        """Hold the stream that says when something waits for the own desk; open while the block runs.
+
+        The block reads the ranks of the most urgent that waits, as they come (0 is flash). The hub ends
+        the stream after an hour.
+
+        Raises:
+            Problem, HubUnreachable, ParseError: there is no stream, it was cut, or is not one.
+        """
+        fields = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        path = f"/v1/desks/{desk}/events"
+        asked = self.asked("GET", path, fields=fields, timeout_seconds=_SILENCE_SECONDS)
+        async with asked as answer:
+            yield _ranks(answer)
 
     async def body(self, sender: str, envelope_id: str) -> bytes:
         """The ciphertext of an envelope's body."""
@@ -195,6 +183,78 @@ class HubClient:
             raise ParseError(f"{name} is over its limit of {size_bytes_max} bytes")
         return data
 
+    async def attachment_offset(self, sha256: str, size: int) -> int:
+        """How much the hub has of the own desk's upload: where to go on; `size` where it has all.
+
+        A hub that has all of it and was stopped before it stored it answers `size` as well: the receipt
+        comes from `upload_piece` alone, which takes an empty last piece.
+
+        Args:
+            sha256: of the whole ciphertext, lower-case hex.
+            size: of the whole, in bytes.
+        """
+        async with self.asked("HEAD", f"/v1/attachments/{sha256}?size={size}") as answer:
+            return _offset(answer, size)
+
+    async def upload_piece(self, sha256: str, size: int, offset: int, data: bytes) -> int | Receipt:
+        """Upload the piece of an attachment that begins at `offset`.
+
+        Args:
+            sha256: of the whole ciphertext, lower-case hex.
+            size: of the whole, in bytes.
+            offset: what the hub has so far, in bytes.
+            data: at most `UPLOAD_PIECE_BYTES_MAX` bytes; may be empty where `offset` is `size`.
+
+        Returns:
+            The next offset, or once the hub has stored the whole the receipt of its entry.
+
+        Raises:
+            Problem: `upload-offset` with the right `offset`, `attachment-hash`, `quota`, `disk-full` …
+        """
+        if len(data) > UPLOAD_PIECE_BYTES_MAX:
+            raise ParseError(f"{len(data)} bytes are more than one piece of an upload")
+        asked = self.asked(
+            "PUT",
+            f"/v1/attachments/{sha256}?size={size}",
+            body=data,
+            fields={UPLOAD_OFFSET: str(offset)},
+            timeout_seconds=(
+                _WHOLE_TIMEOUT_SECONDS if offset + len(data) == size else TIMEOUT_SECONDS
+            ),
+        )
+        async with asked as answer:
+            content = await read_answer(answer)
+            if answer.status_code == httpx.codes.CREATED:
+                return parse(Receipt, content, ANSWER_BYTES_MAX)
+            return _offset(answer, size)
+
+    async def download(
+        self, sha256: str, offset: int = 0, size_bytes: int = ATTACHMENT_BYTES_MAX
+    ) -> AsyncGenerator[bytes, None]:
+        """An attachment's ciphertext from `offset` on, in pieces of at most `DOWNLOAD_PIECE_BYTES`.
+
+        It ends where the hub said that it would, never before; whose bytes they are its SHA-256 shows,
+        which is for the caller to compare. Who stops before its end closes it (`contextlib.aclosing`).
+
+        Args:
+            offset: below the attachment's size, in bytes.
+            size_bytes: of the whole as the caller knows it; of a longer answer nothing is read.
+
+        Raises:
+            ParseError: the hub sends another range, more than `size_bytes`, or more than it announced.
+        """
+        fields = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+        async with self.asked("GET", f"/v1/attachments/{sha256}", fields=fields) as answer:
+            due_bytes = _announced(answer, offset, size_bytes)
+            # Raw: what a hostile hub calls compressed is not unpacked.
+            async for piece in answer.aiter_raw(DOWNLOAD_PIECE_BYTES):
+                due_bytes -= len(piece)
+                if due_bytes < 0:
+                    break
+                yield piece
+        if due_bytes != 0:
+            raise ParseError("the attachment's bytes are not as many as the hub announced")
+
     async def _model(
         self,
         model: type[Model],
@@ -202,7 +262,7 @@ class HubClient:
         target: str,
         *,
         body: bytes | None = None,
-        timeout_seconds: float = _TIMEOUT_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Model:
         answer = await self._call(method, target, body=body, timeout_seconds=timeout_seconds)
         return parse(model, answer, ANSWER_BYTES_MAX, nullable=_NULLABLE)
@@ -213,45 +273,57 @@ class HubClient:
         target: str,
         *,
         body: bytes | None = None,
-        timeout_seconds: float = _TIMEOUT_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> bytes:
         if body is not None and len(body) > ENVELOPE_BYTES_MAX:
             raise ParseError(f"{len(body)} bytes are more than the hub takes")
-        path, _, query = target.partition("?")
-        request = Request(method, self._address.authority, path, query, body=body or b"")
-        headers = sign_request(request, self._key, self._exchange, self._now_unix())
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        asked = self._http.stream(
-            method, target, content=body, headers=headers, timeout=timeout_seconds
+        fields = {} if body is None else {"Content-Type": "application/json"}
+        asked = self.asked(
+            method, target, body=body, fields=fields, timeout_seconds=timeout_seconds
         )
-        try:
-            async with asked as answer:
-                content = await _read(answer)
-        except httpx.HTTPError as error:
-            raise HubUnreachable(f"the hub did not answer: {type(error).__name__}") from error
-        if answer.is_success:
-            return content
-        if answer.headers.get("content-type", "").partition(";")[0] != MEDIA_TYPE:
-            raise HubUnreachable(f"the hub answered {answer.status_code} without saying why")
-        try:
-            problem = from_document(content)
-        except ParseError as error:
-            raise HubUnreachable(f"the hub answered {answer.status_code} unreadably") from error
-        raise problem
+        async with asked as answer:
+            return await read_answer(answer)
 
 
-async def _read(answer: httpx.Response) -> bytes:
-    """Read an answer, and stop at the limit: a hostile hub would send without end.
+async def _ranks(answer: httpx.Response) -> AsyncIterator[int]:
+    """Read the events `waiting` of a stream (WHATWG HTML, section 9.2); others are passed over.
 
     Raises:
-        ParseError: it is over the limit.
+        ParseError: an event has no end, or not the form of one.
     """
-    chunks: list[bytes] = []
-    size_bytes = 0
-    async for chunk in answer.aiter_bytes():
-        size_bytes += len(chunk)
-        if size_bytes > ANSWER_BYTES_MAX:
-            raise ParseError(f"the answer is over the limit of {ANSWER_BYTES_MAX} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
+    unfinished = b""
+    async for piece in answer.aiter_raw():
+        *events, unfinished = (unfinished + piece).split(b"\n\n")
+        if len(unfinished) > _EVENT_BYTES_MAX:
+            raise ParseError("the hub sends an event without end")
+        for event in events:
+            if event.startswith(_WAITING):
+                data = event.removeprefix(_WAITING)
+                yield parse(_Waiting, data, _EVENT_BYTES_MAX).rank
+
+
+def _offset(answer: httpx.Response, size: int) -> int:
+    """Read `Upload-Offset`. Raises ParseError: it is none between 0 and `size`."""
+    text = answer.headers.get(UPLOAD_OFFSET, "")
+    if not re.fullmatch("[0-9]{1,16}", text, re.ASCII) or int(text) > size:
+        raise ParseError("the hub does not say at which offset the upload goes on")
+    return int(text)
+
+
+def _announced(answer: httpx.Response, offset: int, size_bytes: int) -> int:
+    """How many bytes an answer to a download announces. Raises ParseError: not what was asked."""
+    if offset:
+        told = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        first, last, size = (int(each) for each in told.groups()) if told else (0, 0, 0)
+        if answer.status_code != httpx.codes.PARTIAL_CONTENT or (first, last) != (offset, size - 1):
+            raise ParseError("the hub sends another range than was asked for")
+    else:
+        length = answer.headers.get("Content-Length", "")
+        if answer.status_code != httpx.codes.OK or not re.fullmatch(
+            "[0-9]{1,16}", length, re.ASCII
+        ):
+            raise ParseError("the hub does not say how long the attachment is")
+        size = int(length)
+    if size > size_bytes:
+        raise ParseError(f"the hub sends {size} bytes of an attachment of {size_bytes}")
+    return size - offset

@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from alembic import command, context
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
@@ -112,6 +114,19 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+def snapshot(engine: Engine, path: Path) -> None:
+    """Copy a database as it stands at one moment, while others write it, into a new file of mode 0600.
+
+    A copy of an SQLCipher database is encrypted with the same key; plaintext never rests on the disk.
+    """
+    path.touch(mode=0o600, exist_ok=False)
+    with engine.connect() as connection:
+        # On the driver's own connection: VACUUM stands outside of any transaction.
+        driver = connection.connection.driver_connection
+        if driver is not None:
+            driver.execute("VACUUM INTO ?", (str(path),))
+
+
 def migrate(engine: Engine, migrations: ModuleType) -> None:
     """Bring a database to the newest schema; harmless when it is there already.
 
@@ -124,6 +139,15 @@ def migrate(engine: Engine, migrations: ModuleType) -> None:
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def schema_versions(engine: Engine, migrations: ModuleType) -> tuple[str | None, str | None]:
+    """The schema that a database has, and the newest that this software knows; nothing is changed."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(*migrations.__path__)))
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    with reading(engine) as connection:
+        return MigrationContext.configure(connection).get_current_revision(), newest
 
 
 def run_migrations(metadata: Any) -> None:

@@ -1,25 +1,22 @@
-"""Serving over HTTPS: TLS 1.3, uvicorn, own certificates, and problems as answers.
+"""Serving over HTTPS: TLS 1.3, uvicorn, and problems as answers.
 
-May import FastAPI, uvicorn, cryptography and `schemas`; hub and node serve their applications with it.
+May import FastAPI, uvicorn and `schemas`; hub and node serve their applications with it.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from enum import Enum, auto
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 import uvicorn
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
@@ -32,11 +29,17 @@ from schemas.errors import ParseError, Problem
 from schemas.loader import dump_json
 from schemas.problems import MEDIA_TYPE, of_parse_error, to_document
 
-CERTIFICATE_DAYS: Final = 397
-"""Life of a self-made certificate: the longest that common clients accept."""
-
 HEAD_BYTES_MAX: Final = 32 * 1024
 """Bytes of a request's line and headers; a signed request takes under 1 KB."""
+
+HEAD_SECONDS: Final = 10.0
+"""For a request's line and headers to arrive whole: it is one packet or two."""
+
+BODY_SECONDS: Final = 30.0
+"""A body must move on within this time."""
+
+BODY_BYTES_MIN: Final = 16 * 1024
+"""Bytes of a body that arrive in each `BODY_SECONDS`, or its end: 4 kbit/s, a bad satellite line."""
 
 NO_TELEMETRY: Final[TelemetryConfig] = {
     "tracing": False,
@@ -48,75 +51,91 @@ NO_TELEMETRY: Final[TelemetryConfig] = {
 """FastAPI would otherwise report exceptions with their messages wherever the environment points to."""
 
 _GRACEFUL_SHUTDOWN_SECONDS: Final = 2
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,16})-([0-9]{0,16})", re.ASCII)
 _LOG = logging.getLogger("barid.serving")
 
 
-def make_certificate(directory: Path, names: tuple[str, ...], now: datetime) -> tuple[Path, Path]:
-    """Make a self-signed server certificate (ECDSA P-256) and its key in `directory`.
+class _Phase(Enum):
+    """What a connection's next bytes belong to; DONE: a request has come whole."""
 
-    Args:
-        names: DNS names and IP addresses that clients will use; the first is the common name.
-
-    Returns:
-        Paths of the certificate and of the key (PEM; the key's mode is 0600).
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=CERTIFICATE_DAYS))
-        .add_extension(
-            x509.SubjectAlternativeName([_general_name(n) for n in names]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_path, key_path = directory / "tls.crt", directory / "tls.key"
-    key_path.touch(mode=0o600)
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return certificate_path, key_path
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
+    HEAD = auto()
+    BODY = auto()
+    DONE = auto()
 
 
 class _BoundedHttp(HttpToolsProtocol):
-    """uvicorn's own protocol keeps a request's line and headers, however long a stranger makes them."""
+    """uvicorn's own protocol waits however slowly a stranger sends, and keeps headers however long they are.
 
-    _in_head = False
+    A connection has `HEAD_SECONDS` from its beginning, and from the first byte of each further request,
+    to bring a whole head; then each `BODY_SECONDS` at least `BODY_BYTES_MIN` of the body. While a request
+    is answered, and until the next one begins, uvicorn's own timers run.
+    """
+
+    _phase = _Phase.HEAD
     _head_bytes = 0
+    _body_bytes = 0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
+        self._phase, self._head_bytes = _Phase.HEAD, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._phase, self._body_bytes = _Phase.BODY, 0
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._phase = _Phase.DONE
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
+        before = self._phase
+        if before is _Phase.DONE:
+            # Empty lines may come before a head, and begin no message; they must not hold the line.
+            self._phase = _Phase.HEAD
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX:
-                self.send_400_response("The headers are over their limit.")
+        match self._phase:
+            case _Phase.HEAD:
+                self._head_bytes += len(data)
+                if self._head_bytes > HEAD_BYTES_MAX:
+                    self.send_400_response("The headers are over their limit.")
+                if self._timer is None:
+                    self._watch(HEAD_SECONDS)
+            case _Phase.BODY if before is not _Phase.BODY:
+                self._watch(BODY_SECONDS)
+            case _Phase.DONE:
+                self._unwatch()
+
+    def _watch(self, seconds: float) -> None:
+        self._unwatch()
+        self._timer = self.loop.call_later(seconds, self._overdue)
+
+    def _unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _overdue(self) -> None:
+        self._timer = None
+        # Where reading is paused it is the application that is slow.
+        moves_on = self.flow.read_paused or self._body_bytes >= BODY_BYTES_MIN
+        if self._phase is _Phase.BODY and moves_on:
+            self._body_bytes = 0
+            self._watch(BODY_SECONDS)
+        else:
+            self.transport.abort()
 
 
 def server_config(
@@ -132,6 +151,8 @@ def server_config(
         loop="uvloop",
         http=_BoundedHttp,
         access_log=False,
+        # The process says where logs go (`broker.logs`), not the server.
+        log_config=None,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_SECONDS,
@@ -142,7 +163,7 @@ def server_config(
     return config
 
 
-class _Server(uvicorn.Server):
+class EndingServer(uvicorn.Server):
     """Tells the application that it ends before waiting for its open requests: lifespan comes after."""
 
     def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
@@ -150,6 +171,7 @@ class _Server(uvicorn.Server):
         self._ending = ending
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Have the application let go of what it holds open, then end."""
         self._ending()
         await super().shutdown(sockets)
 
@@ -167,7 +189,7 @@ def serve(
     Args:
         ending: called in the event loop once the signal came: releases requests that are held open.
     """
-    _Server(server_config(app, host, port, certificate, key), ending).run()
+    EndingServer(server_config(app, host, port, certificate, key), ending).run()
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -187,6 +209,8 @@ def _headers_of(problem: Problem) -> dict[str, str]:
         return {"Retry-After": "1"}
     if isinstance(seconds, int):
         return {"Retry-After": str(seconds)}
+    if problem.word == "range":
+        return {"Content-Range": f"bytes */{problem.extensions.get('size', 0)}"}
     if problem.word == "token-missing":
         return {"WWW-Authenticate": "Bearer"}
     return {}
@@ -219,14 +243,20 @@ class _Contain:
                 await problem_response(Problem("internal"))(scope, receive, send)
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Make every failure of an application a problem document; a bug says `internal`, and no more."""
+def answer_problems(app: FastAPI, told: Callable[[Problem], None] = lambda _: None) -> None:
+    """Make every failure of an application a problem document; a bug says `internal`, and no more.
+
+    Args:
+        app: the application.
+        told: hears of each problem that was raised on purpose, as it is answered.
+    """
 
     async def on_problem(_request: Request, error: Exception) -> Response:
-        if isinstance(error, Problem):
-            return problem_response(error)
         if isinstance(error, ParseError):
-            return problem_response(of_parse_error(error))
+            error = of_parse_error(error)
+        if isinstance(error, Problem):
+            told(error)
+            return problem_response(error)
         if isinstance(error, RequestValidationError):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -257,3 +287,31 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
             raise Problem("too-large", f"the limit is {limit_bytes} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def byte_range(request: Request, size_bytes: int) -> tuple[int, int] | None:
+    """The one range of bytes that a request asks for (RFC 9110 section 14.1.2).
+
+    Args:
+        request: a GET.
+        size_bytes: of the whole.
+
+    Returns:
+        Start ≤ index < end; None where the whole is asked for.
+
+    Raises:
+        Problem: `range`: more than one, none that can be read, or none within the whole.
+    """
+    lines = request.headers.getlist("range")
+    if not lines:
+        return None
+    matched = _RANGE.fullmatch(lines[0])
+    first, last = matched.groups() if matched else ("", "")
+    if first:
+        start, end = int(first), min(int(last or size_bytes), size_bytes - 1) + 1
+    else:
+        # `-n`: the last n bytes.
+        start, end = max(size_bytes - int(last or 0), 0), size_bytes
+    if len(lines) > 1 or start >= end:
+        raise Problem("range", f"there are {size_bytes} bytes", size=size_bytes)
+    return start, end

@@ -7,14 +7,16 @@ rest in the keystore.
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.errors import ConfigurationError, ParseError
-from schemas.limits import DESKS_PER_MEMBER_MAX
+from schemas.limits import ATTACHMENT_QUOTA_BYTES, DESKS_PER_MEMBER_MAX, INTEGER_MAX
 from schemas.loader import dump_json, parse
+from schemas.rules import Language
 from schemas.scalars import (
     UNIT_PATTERN,
     DeskId,
@@ -29,8 +31,16 @@ CONFIG_FILE: Final = "config.json"
 _CONFIG_BYTES_MAX: Final = 64 * 1024
 """Bytes of a settings file: a member's 64 desks take under 4 KB."""
 
+_S3_PATTERN: Final = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9/._-]{1,256})?$"
+"""A bucket, and a prefix in it."""
+
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,255}$")]
 UnitName = Annotated[str, StringConstraints(pattern=f"^{UNIT_PATTERN}$")]
+MailAddress = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")
+]
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,4095}$")]
+RepeatInterval = Annotated[int, Field(ge=1, le=7 * 24 * 3600)]
 
 
 class Listen(Message):
@@ -41,7 +51,11 @@ class Listen(Message):
 
 
 class HubSettings(Message):
-    """A hub: `authority` is what requests sign, `names` are those of its TLS certificate."""
+    """A hub: `authority` is what requests sign, `names` are those of its TLS certificate.
+
+    Attachments lie in its data directory, or in the S3 bucket that `attachment_store` names, whose
+    credentials the environment gives; each desk may have `attachment_quota_bytes` of them.
+    """
 
     role: Literal["hub"] = "hub"
     exchange: ExchangeName
@@ -49,10 +63,83 @@ class HubSettings(Message):
     operator: Listen
     authority: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?$")]
     names: Annotated[tuple[Host, ...], Field(min_length=1, max_length=16)]
+    attachment_quota_bytes: Annotated[int, Field(ge=1, le=INTEGER_MAX)] = ATTACHMENT_QUOTA_BYTES
+    attachment_store: Annotated[str, StringConstraints(pattern=_S3_PATTERN)] | None = None
+
+
+class CommandNotices(Message):
+    """A program that is run with a notice as JSON on its standard input; no shell reads its arguments."""
+
+    argv: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...],
+        Field(min_length=1, max_length=64),
+    ]
+    timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 20
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Self:
+        if not self.argv[0].startswith("/"):
+            raise ValueError("the program is named by its absolute path")
+        return self
+
+
+class SmtpNotices(Message):
+    """A mail server: notices go to it over TLS, unless it runs on this machine."""
+
+    host: Host
+    port: Annotated[int, Field(ge=1, le=65535)]
+    security: Literal["starttls", "tls", "plain"]
+    sender: MailAddress
+    recipients: Annotated[tuple[MailAddress, ...], Field(min_length=1, max_length=20)]
+    username: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    password_file: AbsolutePath | None = None
+    trust_file: AbsolutePath | None = None
+    timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 20
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if self.security == "plain" and not _is_loopback(self.host):
+            raise ValueError("mail without TLS goes to this machine only: starttls or tls")
+        if (self.username is None) != (self.password_file is None):
+            raise ValueError("username and password_file come together")
+        return self
+
+
+class RepeatSeconds(Message):
+    """How often people are told again of an alarm that nobody acknowledges, by its severity."""
+
+    critical: RepeatInterval = 5 * 60
+    serious: RepeatInterval = 3600
+    minor: RepeatInterval = 24 * 3600
+
+
+class Notices(Message):
+    """How alarms reach a person who is not at the screen, in which language, and how often."""
+
+    language: Language = "en"
+    command: CommandNotices | None = None
+    smtp: SmtpNotices | None = None
+    repeat_seconds: RepeatSeconds = RepeatSeconds()
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The ways that are set up."""
+        ways = {"command": self.command, "smtp": self.smtp}
+        return frozenset(name for name, way in ways.items() if way is not None)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class NodeSettings(Message):
-    """A member's node: its desks by unit, and where its agencies reach it."""
+    """A member's node: its desks by unit, where its agencies reach it, and how it tells of alarms.
+
+    `operator` is where health and metrics are asked, in plain HTTP; without it nobody can ask.
+    """
 
     role: Literal["node"] = "node"
     exchange: ExchangeName
@@ -61,6 +148,8 @@ class NodeSettings(Message):
         tuple[UnitName, ...], Field(min_length=1, max_length=DESKS_PER_MEMBER_MAX), SortedUnique
     ]
     listen: Listen
+    operator: Listen | None = None
+    notices: Notices | None = None
 
     @property
     def desk_ids(self) -> tuple[str, ...]:

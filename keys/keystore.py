@@ -177,6 +177,30 @@ class Keystore:
         file = name + KEY_SUFFIX
         return self._unseal(name, _read(self.directory, file, f"the secret {name}"))
 
+    def seal(self, purpose: str, data: bytes) -> bytes:
+        """Seal bytes that rest elsewhere under the same passphrase; no secret can be put in their place.
+
+        Args:
+            purpose: a word of the caller, part of what is sealed.
+            data: what only the passphrase shall open, and nobody without it can have made.
+        """
+        return self._seal(f"/{purpose}", data)
+
+    def unseal(self, purpose: str, sealed: bytes) -> bytes:
+        """Open what `seal` made.
+
+        Raises:
+            VerificationError: it was altered, or sealed for another purpose or under another passphrase.
+        """
+        return self._unseal(f"/{purpose}", sealed)
+
+    def files(self) -> dict[str, bytes]:
+        """All files of the keystore, by name, as they lie on the disk: sealed, and none half written."""
+        with self._locked():
+            paths = sorted(self.directory.iterdir())
+            kept = [path.name for path in paths if path.suffix != NEW_SUFFIX]
+            return {name: _read(self.directory, name, f"the file {name}") for name in kept}
+
     def names(self) -> tuple[str, ...]:
         """The names of all secrets, sorted."""
         files = (path.name for path in self.directory.iterdir())

@@ -222,7 +222,7 @@ def dump_json(value: Any) -> bytes:
         value: plain JSON values, or a model of `schemas` (optional members without a value stay absent).
     """
     if isinstance(value, BaseModel):
-        value = to_plain(value)
+        return value.model_dump_json(by_alias=True, exclude_none=True).encode()
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -32,6 +32,7 @@ class AcceptedEnvelope:
     id: str
     bulletin_id: str
     leaf: bytes
+    expires: datetime
     answers: dict[str, Result | None]
 
 
@@ -98,6 +99,11 @@ class EnvelopeAudit:
         elif judgement is not None:
             self._compare_reasons(index, entry.problem, _admission_problem(header, judgement))
 
+    def find(self, sender: str, envelope_id: str) -> AcceptedEnvelope | None:
+        """The accepted envelope that a desk sent under an id."""
+        index = self._ids.get((sender, envelope_id))
+        return None if index is None else self.accepted.get(index)
+
     def _check_admission(
         self, index: int, entry: EnvelopeAccepted, header: Header, judgement: Judgement
     ) -> None:
@@ -161,7 +167,7 @@ class EnvelopeAudit:
             self.withdrawn.update((header.from_, header.withdraws, desk) for desk in header.desks)
         answers: dict[str, Result | None] = dict.fromkeys(header.desks)
         self.accepted[index] = AcceptedEnvelope(
-            header.from_, header.id, header.bulletin.id, leaf, answers
+            header.from_, header.id, header.bulletin.id, leaf, header.expires, answers
         )
 
     def _report(self, index: int, rule: str, detail: str) -> None:

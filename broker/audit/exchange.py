@@ -12,7 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from broker.audit.acknowledgements import AcknowledgementAudit
+from broker.audit.attachments import AttachmentAudit
 from broker.audit.envelopes import EnvelopeAudit, Judgement
+from broker.audit.expiries import ExpiryAudit
 from broker.audit.leaves import OpenedLeaf
 from broker.audit.order import EntryTimes
 from broker.audit.rules import Findings
@@ -22,7 +24,9 @@ from keys.history import DirectoryHistory, DirectoryState
 from schemas.acknowledgements import Acknowledgement
 from schemas.entries import (
     AcknowledgementEntry,
+    AttachmentStored,
     EnvelopeAccepted,
+    EnvelopeExpired,
     EnvelopeRefused,
     ExchangeLogEntry,
     parse_exchange_entry,
@@ -108,6 +112,9 @@ class ExchangeAudit:
         self._unopened: set[int] = set()
         self._envelopes = EnvelopeAudit(findings)
         self._answers = AcknowledgementAudit(origin, self._envelopes, self._unopened, findings)
+        self._attachments = AttachmentAudit(self._unopened, findings)
+        self._expiries = ExpiryAudit(self._envelopes, self._unopened, findings)
+        self._newest: datetime | None = None
         self._entries: Counter[str] = Counter()
         self._by_member: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
@@ -131,6 +138,7 @@ class ExchangeAudit:
         self._entries[entry.type] += 1
         # Step 5 of the audit.
         self._times.check(leaf.index, entry.at)
+        self._newest = entry.at
         state = self._state_at(leaf.index, entry.directory_size)
         # Step 6; the signature of an envelope is verified where it is admitted, below.
         judgement = self._judge(leaf, entry, state)
@@ -139,6 +147,7 @@ class ExchangeAudit:
             case EnvelopeAccepted(), Header() as header:
                 self._by_member[member_of(header.from_)] += 1
                 self._envelopes.check_accepted(leaf.index, leaf.leaf, entry, header, judgement)
+                self._attachments.check_named(leaf.index, header)
             # Step 8.
             case EnvelopeRefused(), Header() as header:
                 self._refused[entry.problem] += 1
@@ -147,6 +156,16 @@ class ExchangeAudit:
             case AcknowledgementEntry(), Acknowledgement() as answer:
                 self._acknowledged[answer.result.value] += len(answer.items)
                 self._check_answer(leaf.index, entry, answer, judgement)
+            case AttachmentStored(), None:
+                self._attachments.check_stored(leaf.index, entry)
+            # Step 10.
+            case EnvelopeExpired(), None:
+                self._expiries.check(leaf.index, entry)
+
+    def finish(self) -> None:
+        """Report, once every leaf was checked or skipped, what the log should say and does not."""
+        if self._newest is not None:
+            self._expiries.finish(self._newest)
 
     def _check_answer(
         self,
@@ -247,4 +266,5 @@ def audit_entries(audit: ExchangeAudit, leaves: Iterable[OpenedLeaf | int]) -> E
             audit.skip(leaf)
         else:
             audit.add(leaf)
+    audit.finish()
     return audit.counts()

@@ -50,9 +50,11 @@ async def verify_exchange(
     6. Each statement is the one that its entry names, signed by its desk's node identity then in force,
        of refused envelopes too.
     7. Accepted envelopes: directory, times, keys and access rules admitted them, by exactly the policies
-       logged; recipients are the header's; no place, id or bulletin was used twice.
+       logged; recipients are the header's; no place, id or bulletin was used twice; the attachments
+       that it names were stored before, each logged once.
     8. Refused envelopes: the reason is final, and holds.
     9. Acknowledgements: each names accepted envelopes to its desk, and follows from its answers before.
+    10. Expiries: each accepted envelope is logged as expired once, after its end and within an hour.
 
     Args:
         source: the hub, called as an auditor desk.
@@ -103,7 +105,7 @@ class _Audit:
         # Steps 2 to 4, for the directory log.
         if directory is not None:
             await self._audit_directory(directory)
-        # Steps 2, 3 and 5 to 9, for the exchange log; and the roots of it that step 4 left open.
+        # Steps 2, 3 and 5 to 10, for the exchange log; and the roots of it that step 4 left open.
         counts = None
         if directory is not None and exchange is not None:
             counts = await self._audit_exchange(directory, exchange)
@@ -223,10 +225,11 @@ class _Audit:
                 if settled.opened is None:
                     audit.skip(index)
                 else:
-                    audit.add(settled.opened)  # Steps 5 to 9.
+                    audit.add(settled.opened)  # Steps 5 to 10.
             await _check_tiles(reader, growth.tree.take_full_tiles())
         await _check_tiles(reader, growth.tree.partial_tiles())
         growth.finish()
+        audit.finish()
         return audit.counts()
 
     def _reader(self, log: LogName, told: _Told) -> LogReader:

@@ -62,6 +62,12 @@ ReaderLanguage = Annotated[
         "--language", envvar="BARID_LANGUAGE", help="In which language broken rules are told."
     ),
 ]
+Attach = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--attach", dir_okay=False, help="A file that it names, to be uploaded first. Repeat it."
+    ),
+]
 Urgency = Annotated[Precedence, typer.Option("--precedence", help="How urgently it is delivered.")]
 
 
@@ -181,6 +187,8 @@ Examples:
 
   barid bulletin send bulletin.json --group tripoli --expires 7d
 
+  barid bulletin send bulletin.json --to tn/main --attach photograph.jpg
+
 With --node, --token-file and --ca (or BARID_NODE, BARID_TOKEN_FILE, BARID_CA) from any machine.""",
 )
 def send(
@@ -203,6 +211,7 @@ def send(
             help="An envelope for each desk, since they must not learn of each other.",
         ),
     ] = False,
+    attach: Attach = None,
     language: ReaderLanguage = Language.EN,
     as_json: AsJson = False,
 ) -> None:
@@ -218,7 +227,12 @@ def send(
     if separately:
         query += (("separately", "true"),)
     desk = checked.originator.desk
-    answer = NodeClient(node, token_file, ca).post(f"/desks/{desk}/bulletins", query, document)
+    client = NodeClient(node, token_file, ca)
+    if attach:
+        from broker.cli.attaching import upload_files
+
+        upload_files(client, checked, attach)
+    answer = client.post(f"/desks/{desk}/bulletins", query, document)
     show_queued(answer, as_json=as_json)
 
 
@@ -282,7 +296,7 @@ def status(
         (
             (
                 each.id,
-                each.status.upper(),
+                each.status.upper() + (" WITHDRAWN" if each.withdrawn else ""),
                 format_time(each.queued),
                 ", ".join(f"{to.desk} {to.state}" for to in each.recipients),
                 title_of(each.title),

@@ -1,39 +1,38 @@
-"""`barid hub`: make a hub, load the directory that the governors signed, serve, ask how it is.
+"""`barid hub`: make a hub, load the directory that the governors signed, serve.
 
 May import `broker.hub` and what lies below it, within the commands; `main` adds this group.
 """
 
 from __future__ import annotations
 
-from http import HTTPStatus
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from broker.cli.exits import Exit
+from broker.cli import running
 from broker.cli.options import (
     KEYSTORE_DIRECTORY,
-    AsJson,
     Data,
     Exchange,
     arguments_checked,
     read_address,
     utc_now,
 )
-from broker.cli.output import note, print_json, say
+from broker.cli.output import note, say
 from broker.cli.passphrase import get_passphrase
 from broker.settings import HubSettings, load_hub
-from schemas.errors import ConfigurationError, HubUnreachable
+from schemas.errors import ConfigurationError
 from schemas.limits import TRUST_FILE_BYTES_MAX
 
 OPERATOR_DEFAULT: Final = "127.0.0.1:8081"
 
-_HEALTH_TIMEOUT_SECONDS: Final = 5.0
-_HEALTH_BYTES_MAX: Final = 4096
 _REPOSITORY_FILES_MAX: Final = 4096
 
-app = typer.Typer(no_args_is_help=True, help="The relay: make it, load the directory, serve.")
+app = typer.Typer(
+    no_args_is_help=True, help="The relay: make it, load the directory, serve, keep it well."
+)
 
 
 @app.command(
@@ -56,7 +55,7 @@ def init(
         typer.Option("--listen", help="HOST:PORT to listen at, where it is not the address."),
     ] = None,
     operator: Annotated[
-        str, typer.Option("--operator", help="HOST:PORT of /healthz and /readyz, in plain HTTP.")
+        str, typer.Option("--operator", help="HOST:PORT of health and metrics, in plain HTTP.")
     ] = OPERATOR_DEFAULT,
 ) -> None:
     """Make a hub: its log keys, its online key, its TLS certificate, its empty logs."""
@@ -141,38 +140,12 @@ def serve(data: Data) -> None:
     settings = load_hub(data)
     keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the hub's keystore"))
     listen, operator = settings.listen, settings.operator
-    note(f"The hub of {settings.exchange} serves at https://{listen.host}:{listen.port}.")
-    note(f"Its operator asks at http://{operator.host}:{operator.port}/readyz.")
-    serve_hub(data, keystore)
+    if sys.stderr.isatty():
+        note(f"The hub of {settings.exchange} serves at https://{listen.host}:{listen.port}.")
+        note(f"Its operator asks at http://{operator.host}:{operator.port}/readyz.")
+    with running.logging_configured():
+        serve_hub(data, keystore)
 
 
-@app.command(
-    "health",
-    epilog="""\
-Example, as a container's health check:
-
-  barid hub health --data HUB""",
-)
-def health(data: Data, as_json: AsJson = False) -> None:
-    """Ask the hub on this machine whether it is ready; ends 0 when it is, else 4."""
-    import http.client
-
-    operator = load_hub(data).operator
-    where = f"http://{operator.host}:{operator.port}/readyz"
-    connection = http.client.HTTPConnection(
-        operator.host, operator.port, timeout=_HEALTH_TIMEOUT_SECONDS
-    )
-    try:
-        connection.request("GET", "/readyz")
-        with connection.getresponse() as answer:
-            ready, said = answer.status == HTTPStatus.OK, answer.read(_HEALTH_BYTES_MAX).decode()
-    except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
-        raise HubUnreachable(f"{where}: {str(error) or type(error).__name__}") from error
-    finally:
-        connection.close()
-    if as_json:
-        print_json({"ready": ready, "detail": said})
-    else:
-        say(f"The hub is {'ready' if ready else 'not ready'}: {said}")
-    if not ready:
-        raise typer.Exit(Exit.UNREACHABLE)
+# The commands that every server has.
+app.add_typer(running.hub)

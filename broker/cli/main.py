@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from broker.cli import agency, analyst, auditor, hub, node, trust
+from broker.cli import alarms, analyst, attaching, auditor, hub, lifecycle, node, trust
 from broker.cli.demo import command as demo
 from broker.cli.exits import Exit, exit_of, exits_table
 from broker.cli.output import note, say, show_error
@@ -79,8 +79,10 @@ def _root(
     """Options that come before a command."""
 
 
-app.add_typer(agency.app, name="bulletin")
+lifecycle.app.command("attach", epilog=attaching.EPILOG)(attaching.attach)
+app.add_typer(lifecycle.app, name="bulletin")  # the group of `agency`, to which it adds
 app.add_typer(analyst.app, name="inbox")
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(node.app, name="node")
 app.add_typer(hub.app, name="hub")
 app.add_typer(trust.app, name="trust")

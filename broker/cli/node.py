@@ -5,11 +5,13 @@ May import `broker.node` and what lies below it, within the commands; `main` add
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from broker.cli import running
 from broker.cli.options import AsJson, Data, Exchange, arguments_checked, read_address, utc_now
 from broker.cli.output import note, print_json, print_table, say
 from broker.cli.passphrase import get_passphrase
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
 
 LISTEN_DEFAULT: Final = "127.0.0.1:8444"
 
-app = typer.Typer(no_args_is_help=True, help="A member's node: make it, join, serve, give tokens.")
+app = typer.Typer(
+    no_args_is_help=True, help="A member's node: make it, join, serve, give tokens, keep it well."
+)
 token = typer.Typer(no_args_is_help=True, help="What agencies and people call the node with.")
 app.add_typer(token, name="token")
+app.add_typer(running.node)
 
 TokenId = Annotated[str, typer.Argument(help="As `barid node token list` shows it.")]
 
@@ -52,14 +57,23 @@ def init(
         list[str] | None,
         typer.Option("--name", help="Another name of the node for its TLS certificate. Repeat it."),
     ] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option("--operator", help="HOST:PORT of health and metrics, in plain HTTP."),
+    ] = None,
 ) -> None:
     """Make a node: its desks' keys, its encrypted database, its member's request to the governors."""
     from broker.node.setup import init_node
 
     where = read_address(listen, "--listen")
+    asked_at = None if operator is None else read_address(operator, "--operator")
     with arguments_checked("--exchange", "--member", "--desk"):
         settings = NodeSettings(
-            exchange=exchange, member=member, desks=tuple(sorted(set(desk))), listen=where
+            exchange=exchange,
+            member=member,
+            desks=tuple(sorted(set(desk))),
+            listen=where,
+            operator=asked_at,
         )
     passphrase = get_passphrase("the new node's keystore", new=True)
     request = init_node(data, settings, passphrase, utc_now(), names=tuple(name or ()))
@@ -108,8 +122,11 @@ def serve(
     settings = load_node(data)
     where = settings.listen if listen is None else read_address(listen, "--listen")
     passphrase = get_passphrase("the node's keystore")
-    note(f"The node of {', '.join(settings.desk_ids)} serves at https://{where.host}:{where.port}.")
-    serve_node(data, passphrase, where)
+    if sys.stderr.isatty():
+        desks = ", ".join(settings.desk_ids)
+        note(f"The node of {desks} serves at https://{where.host}:{where.port}.")
+    with running.logging_configured():
+        serve_node(data, passphrase, where)
 
 
 @token.command(
@@ -126,6 +143,9 @@ def create(
         bool, typer.Option("--send", help="It may send, and see what became of it.")
     ] = False,
     read: Annotated[bool, typer.Option("--read", help="It may read the inbox.")] = False,
+    alarms: Annotated[
+        bool, typer.Option("--alarms", help="It may acknowledge alarms, and send trial notices.")
+    ] = False,
     name: Annotated[
         str, typer.Option("--name", help="Who holds it, for your own list.")
     ] = "made on the command line",
@@ -136,9 +156,9 @@ def create(
     from broker.node.api.tokens import Action, create_token
     from broker.node.home import open_home
 
-    actions = [Action.SEND] * send + [Action.READ] * read
+    actions = [Action.SEND] * send + [Action.READ] * read + [Action.ALARMS] * alarms
     if not actions:
-        raise typer.BadParameter("a token allows something: --send, --read, or both")
+        raise typer.BadParameter("a token allows something: --send, --read, --alarms, or several")
     home = open_home(data, get_passphrase("the node's keystore"))
     whole = desk if "/" in desk else f"{home.settings.member}/{desk}"
     if whole not in home.desks:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ssl
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -78,24 +79,38 @@ class NodeClient:
         return self._call("POST", path, query, body)
 
     def _call(self, method: str, path: str, query: Query, body: bytes | None) -> bytes:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        with self.connected() as client:
+            answer = client.request(
+                method, f"/v1{path}", params=list(query), content=body, headers=headers
+            )
+        return content_of(answer, self.url)
+
+    @contextmanager
+    def connected(self) -> Iterator[httpx.Client]:
+        """A client for several calls, with the token; paths begin with `/v1`.
+
+        Raises:
+            ConfigurationError: address, token or trust are not what they should be.
+            NodeUnreachable: in place of any failure of the line within the block.
+        """
         import httpx
 
         if not self.url.startswith("https://"):
             raise ConfigurationError(f"{self.url} is not an address of a node: it begins https://")
         headers = {"Authorization": f"Bearer {self._token()}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         context = self._tls_context()
         try:
             with httpx.Client(
-                base_url=self.url, verify=context, timeout=_TIMEOUT_SECONDS, trust_env=False
+                base_url=self.url,
+                verify=context,
+                timeout=_TIMEOUT_SECONDS,
+                trust_env=False,
+                headers=headers,
             ) as client:
-                answer = client.request(
-                    method, f"/v1{path}", params=list(query), content=body, headers=headers
-                )
+                yield client
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NodeUnreachable(f"{self.url}: {str(error) or type(error).__name__}") from error
-        return _content(answer, self.url)
 
     def _token(self) -> str:
         if self.token_file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -121,7 +136,8 @@ class NodeClient:
         return context
 
 
-def _content(answer: httpx.Response, url: str) -> bytes:
+def content_of(answer: httpx.Response, url: str) -> bytes:
+    """An answer's content, if it is a success. Raises Problem, NodeUnreachable."""
     if answer.is_success:
         return answer.content
     if answer.headers.get("content-type", "").partition(";")[0] != MEDIA_TYPE:

@@ -7,12 +7,12 @@ so that no text of a sender can look like a marking.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from broker.cli.output import banner, say
-from broker.node.api.views import Verified
+from broker.node.api.inbox_views import Marks, Verified
 from schemas.bulletin import FLOATS_UNDER, Bulletin, parse_bulletin
 from schemas.bulletin.vocabularies import Status
 from schemas.errors import ParseError
@@ -52,10 +52,14 @@ TLP_COLOURS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What the node answered: the bulletin, and by what it was verified."""
+    """What the node answered: by what the bulletin was verified, what became of it, and the bulletin.
+
+    There is no bulletin where its sender withdrew it before anybody read it.
+    """
 
     verified: Verified
-    bulletin: Bulletin
+    marks: Marks
+    bulletin: Bulletin | None
 
 
 def read_answer(answer: bytes) -> Received:
@@ -65,23 +69,39 @@ def read_answer(answer: bytes) -> Received:
         ParseError: it is not one.
     """
     plain = load_json(answer, _ANSWER_BYTES_MAX, floats_under=FLOATS_UNDER)
-    if not isinstance(plain, dict) or plain.keys() != {"verified", "bulletin"}:
+    if not isinstance(plain, dict) or plain.keys() - {"bulletin"} != {"verified", "marks"}:
         raise ParseError("the node answered something else than a received bulletin")
-    verified, bulletin = (_bytes(plain[name]) for name in ("verified", "bulletin"))
-    return Received(parse(Verified, verified, _VERIFIED_BYTES_MAX), parse_bulletin(bulletin))
+    return Received(
+        parse(Verified, _bytes(plain["verified"]), _VERIFIED_BYTES_MAX),
+        parse(Marks, _bytes(plain["marks"]), _VERIFIED_BYTES_MAX),
+        parse_bulletin(_bytes(plain["bulletin"])) if "bulletin" in plain else None,
+    )
 
 
 def _bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, default=float).encode()
 
 
-def show_received(received: Received) -> None:
-    """Print a bulletin for its reader."""
-    bulletin, verified = received.bulletin, received.verified
-    _mark(received)
+def show_received(received: Received, bulletin_id: str) -> None:
+    """Print a bulletin for its reader.
+
+    Args:
+        received: what the node answered.
+        bulletin_id: that was asked for.
+    """
+    bulletin = received.bulletin
+    _mark(received, bulletin_id)
     say()
-    for language, title in bulletin.title.items():
-        say(f"{_INDENT}[{language}] {title}")
+    if bulletin is not None:
+        _say_content(bulletin)
+        say()
+    _say_verified(received.verified)
+    say()
+    _mark(received, bulletin_id)
+
+
+def _say_content(bulletin: Bulletin) -> None:
+    _say_texts("", bulletin.title)
     say()
     for name, texts in (("summary", bulletin.summary), ("text", bulletin.text or {})):
         for language, text in texts.items():
@@ -90,19 +110,29 @@ def show_received(received: Received) -> None:
             say()
     for line in _lines(_rest(bulletin)):
         say(_INDENT + line)
-    say()
+
+
+def _say_verified(verified: Verified) -> None:
     say(f"Sent by {verified.sender}, whose node identity {verified.signer} signed it.")
     say(f"Sealed {format_time(verified.created)}, logged {format_time(verified.logged)},")
     say(f"received {format_time(verified.received)}, expires {format_time(verified.expires)}.")
     say(f"Place in the log: entry {verified.index} of {verified.origin}, leaf {verified.leaf}.")
     say(f"Permitted by: {', '.join(verified.policies)}.")
-    say()
-    _mark(received)
 
 
-def _mark(received: Received) -> None:
-    """The marking, and whether this is real: the first and the last lines that a reader sees."""
+def _mark(received: Received, bulletin_id: str) -> None:
+    """Marking, what is not real, what became of it: the first and the last lines that a reader sees."""
     bulletin, verified = received.bulletin, received.verified
+    if bulletin is not None:
+        _mark_content(bulletin)
+    if not verified.witnessed:
+        banner("UNWITNESSED: nobody but the hub vouches for its log", TLP_COLOURS["clear"])
+    kind = "bulletin" if bulletin is None else bulletin.kind
+    say(f"{verified.precedence.upper()} {kind} {bulletin_id} from {verified.sender}")
+    _mark_fate(received.marks, is_hidden=bulletin is None)
+
+
+def _mark_content(bulletin: Bulletin) -> None:
     marking = bulletin.marking
     words = [f"TLP:{marking.tlp.upper()}", marking.classification.upper()]
     words += [caveat.upper() for caveat in marking.caveats]
@@ -112,9 +142,30 @@ def _mark(received: Received) -> None:
     if bulletin.status is not Status.ACTUAL:
         name = f" {bulletin.exercise}" if bulletin.exercise else ""
         banner(f"*** {bulletin.status.upper()}{name}: THIS IS NOT REAL ***", TLP_COLOURS["clear"])
-    if not verified.witnessed:
-        banner("UNWITNESSED: nobody but the hub vouches for its log", TLP_COLOURS["clear"])
-    say(f"{verified.precedence.upper()} {bulletin.kind} {bulletin.id} from {verified.sender}")
+
+
+def _mark_fate(marks: Marks, *, is_hidden: bool) -> None:
+    """What became of it since: withdrawn, superseded, exported."""
+    if marks.withdrawn is not None:
+        before = " BEFORE ANYBODY HERE READ IT" if is_hidden else ": DO NOT USE IT"
+        banner(f"*** WITHDRAWN BY ITS SENDER{before} ***", TLP_COLOURS["red"])
+        say(f"Withdrawn {format_time(marks.withdrawn.at)} by {marks.withdrawn.by}, which says:")
+        _say_texts("reason ", marks.withdrawn.reason)
+    if marks.superseded_by is not None:
+        banner(f"*** SUPERSEDED: READ {marks.superseded_by} ***", TLP_COLOURS["amber"])
+    if marks.supersedes is not None:
+        say(f"Supersedes {marks.supersedes}.")
+    if marks.exported is not None:
+        say(f"Saved as a file since {format_time(marks.exported)}.")
+
+
+def _say_texts(name: str, texts: Mapping[str, str]) -> None:
+    """A short text in its languages; indented, since a sender wrote it."""
+    for language, text in texts.items():
+        first, *others = text.splitlines() or [""]
+        say(f"{_INDENT}{name}[{language}] {first}")
+        for line in others:
+            say(_INDENT + line)
 
 
 def _rest(bulletin: Bulletin) -> dict[str, Any]:

@@ -122,7 +122,8 @@ class Acknowledge:
         settled = [Result(each) for each in answers if each is not None]
         return self.payload.order_fault(
             settled[-1] if settled else None,
-            is_withdrawn=self._is_withdrawn(connection, item.from_, bulletin_id),
+            is_withdrawn=self.payload.result is Result.WITHDRAWN
+            and is_withdrawn(connection, item.from_, bulletin_id, desk),
         )
 
     def _bulletin_of(
@@ -145,20 +146,6 @@ class Acknowledge:
         if row is None or (origin, row.leaf.hex()) != (item.origin, item.leaf):
             return None
         return str(row.bulletin_id)
-
-    def _is_withdrawn(self, connection: Connection, sender: str, bulletin_id: str) -> bool:
-        if self.payload.result is not Result.WITHDRAWN:
-            return False
-        query = (
-            select(slot.c.entry_index)
-            .join(envelope, envelope.c.entry_index == slot.c.entry_index)
-            .where(
-                envelope.c.sender == sender,
-                envelope.c.withdraws == bulletin_id,
-                slot.c.desk == self.payload.desk,
-            )
-        )
-        return connection.execute(query.limit(1)).first() is not None
 
     def _write(self, batch: Batch, pae: str) -> int:
         connection, desk = batch.connection, self.payload.desk
@@ -186,3 +173,17 @@ class Acknowledge:
             mine = (slot.c.entry_index == item.index) & (slot.c.desk == desk)
             connection.execute(update(slot).where(mine).values(answered=1))
         return index
+
+
+def is_withdrawn(connection: Connection, sender: str, bulletin_id: str, desk: str) -> bool:
+    """Whether an accepted envelope of this sender to this desk withdraws the bulletin."""
+    query = (
+        select(slot.c.entry_index)
+        .join(envelope, envelope.c.entry_index == slot.c.entry_index)
+        .where(
+            envelope.c.sender == sender,
+            envelope.c.withdraws == bulletin_id,
+            slot.c.desk == desk,
+        )
+    )
+    return connection.execute(query.limit(1)).first() is not None

@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from functools import lru_cache
+from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Dialect, Engine, Insert, bindparam, delete, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from broker.db import reading, writing
@@ -31,6 +32,20 @@ _DISK_FAILED: Final = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 )
 """Primary result codes after which the database is not to be believed."""
+
+# Built once: to build a statement takes SQLAlchemy several times as long as to run it.
+_REMEMBER: Final = insert(nonce).prefix_with("OR IGNORE")
+_FORGET: Final = delete(nonce).where(nonce.c.expires < bindparam("now"))
+_ENTRIES_FROM: Final = (
+    select(entry)
+    .where(entry.c.log == "directory", entry.c.entry_index >= bindparam("known"))
+    .order_by(entry.c.entry_index)
+)
+
+_STATEMENTS_KEPT_MAX: Final = 64
+"""Of `Batch.insert`: one a table and database."""
+
+Found = TypeVar("Found")
 
 Answer = Callable[["Committed"], Any]
 """Builds the answer to one work once the tree that proves it is known."""
@@ -52,17 +67,66 @@ class Signers:
 
 
 class Batch:
-    """The open transaction, as works see it."""
+    """The open transaction, as works see it.
 
-    def __init__(self, connection: Connection, history: DirectoryHistory, now: int) -> None:
-        self.connection = connection
+    Args:
+        connection: within the transaction.
+        directory: the head of the directory log, up to which `history` goes.
+        history: of the directory log.
+        now: seconds since 1970.
+        works: all that are applied, in this order.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        directory: Head,
+        history: DirectoryHistory,
+        now: int,
+        works: Sequence[Work],
+    ) -> None:
+        self._connection = connection
+        self._left: dict[Insert, list[dict[str, Any]]] = {}
+        self._found: dict[Callable[[Batch], Any], Any] = {}
+        self.works = works
         self.state = history.newest
         # What the history will be once this batch is committed; works of the directory log move it.
         self.trial = history
         self.exchange = LogWriter(connection, read_head(connection, "exchange"))
-        self.directory = LogWriter(connection, read_head(connection, "directory"))
+        self.directory = LogWriter(connection, directory)
         # The logs never run backwards, even when the clock does.
         self.at_unix = max(now, self.exchange.head.at, self.directory.head.at)
+
+    @property
+    def connection(self) -> Connection:
+        """The transaction's connection: whoever asks it sees all that the works before wrote."""
+        self.write_out()
+        return self._connection
+
+    def insert(self, statement: Insert, *rows: dict[str, Any]) -> None:
+        """Leave rows to be inserted together with those of other works, a statement at a time.
+
+        Args:
+            statement: one object for each table, as a module holds it; those first used come first.
+            rows: column → value.
+        """
+        self._left.setdefault(statement, []).extend(rows)
+
+    def write_out(self) -> None:
+        """Insert what was left to be inserted."""
+        left, self._left = self._left, {}
+        for statement, rows in left.items():
+            # Past SQLAlchemy, which would take longer to prepare the values than the database to write them.
+            text, names = _driver_sql(statement, tuple(rows[0]), self._connection.dialect)
+            marked = [tuple(row[name] for name in names) for row in rows] if names else rows
+            self._connection.exec_driver_sql(text, marked)
+
+    def once(self, find: Callable[[Batch], Found]) -> Found:
+        """What a function finds out for the whole batch: asked when the first work needs it."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        found: Found = self._found[find]
+        return found
 
     @property
     def at(self) -> datetime:
@@ -129,7 +193,8 @@ class Ledger:
 
         1. Begin; no other process writes from here on.
         2. Catch up with a directory that another process published.
-        3. Let each work check and write; one that raises Problem has written nothing.
+        3. Let each work check and write; one that raises Problem has written nothing. Rows that all works
+           insert alike are written together.
         4. Grow the trees, sign the checkpoints, swap both heads.
         5. Commit: the disk has it. A crash before this line loses the batch, and nobody was answered;
            a crash after it loses nothing, and who asks again gets the same receipt.
@@ -143,8 +208,8 @@ class Ledger:
             For each work its answer, or the Problem that it raised.
 
         Raises:
-            Problem: `busy` when the database refused (nothing was written), `hub-halted` when the
-                disk failed and what it holds is uncertain.
+            Problem: `busy` when the database refused, `disk-full` (nothing was written), `hub-halted`
+                when the disk failed and what it holds is uncertain.
         """
         if self._halted:
             raise Problem("hub-halted", self._halted)
@@ -162,19 +227,21 @@ class Ledger:
     def _commit(self, works: Sequence[Work], nonces: Sequence[tuple[str, int]]) -> list[Any]:
         results: list[Any] = []
         with writing(self.engine) as connection:
-            self._catch_up(connection)
-            batch = Batch(connection, self._history, self._now_unix())
+            directory = self._catch_up(connection)
+            batch = Batch(connection, directory, self._history, self._now_unix(), works)
             for work in works:
                 try:
                     results.append(work.apply(batch))
                 except Problem as problem:
                     results.append(problem)
+            batch.write_out()
             batch.directory.close(self.signers.directory, batch.at_unix)
             exchange = batch.exchange.close(self.signers.exchange, batch.at_unix)
             self._remember(connection, nonces, batch.at_unix)
         with reading(self.engine) as connection:
-            self._catch_up(connection)
-            committed = Committed(connection, Prover.of(connection, exchange))
+            if batch.directory.next_index > batch.directory_size:
+                self._catch_up(connection)
+            committed = Committed(connection, batch.exchange.prover(connection, exchange))
             return [_finish(result, committed) for result in results]
 
     def _remember(
@@ -182,24 +249,19 @@ class Ledger:
     ) -> None:
         if nonces:
             rows = [{"nonce": value, "expires": expires} for value, expires in nonces]
-            connection.execute(insert(nonce).prefix_with("OR IGNORE"), rows)
-        connection.execute(delete(nonce).where(nonce.c.expires < at_unix))
+            connection.execute(_REMEMBER, rows)
+        connection.execute(_FORGET, {"now": at_unix})
 
     def catch_up(self) -> None:
         """Fold directory entries that another process wrote."""
         with self._lock, reading(self.engine) as connection:
             self._catch_up(connection)
 
-    def _catch_up(self, connection: Connection) -> None:
-        known = self._history.newest.size
-        if read_head(connection, "directory").size == known:
-            return
-        query = (
-            select(entry)
-            .where(entry.c.log == "directory", entry.c.entry_index >= known)
-            .order_by(entry.c.entry_index)
-        )
-        for row in connection.execute(query):
+    def _catch_up(self, connection: Connection) -> Head:
+        known, head = self._history.newest.size, read_head(connection, "directory")
+        if head.size == known:
+            return head
+        for row in connection.execute(_ENTRIES_FROM, {"known": known}):
             statement = None if row.statement is None else read_statement(row.statement)
             self._history.apply(
                 row.entry_index,
@@ -208,13 +270,26 @@ class Ledger:
                 statement,
                 lambda name, limit: read_trust_file(connection, name, limit),
             )
+        return head
 
     def _database_failed(self, error: DBAPIError) -> Problem:
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _DISK_FAILED:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return Problem("disk-full", "the hub's disk has no room; nothing was written")
+        if code in _DISK_FAILED:
             # After a failed fsync nobody knows what the disk holds: going on could fork the log.
             self._halted = "the disk failed; restart the hub once it is sound"
             return Problem("hub-halted", self._halted)
         return Problem("busy", "the database did not take the batch; nothing was written")
+
+
+@lru_cache(maxsize=_STATEMENTS_KEPT_MAX)
+def _driver_sql(
+    statement: Insert, columns: tuple[str, ...], dialect: Dialect
+) -> tuple[str, tuple[str, ...]]:
+    """An insert as the database's driver takes it: its text, and the order of its marks, if they have one."""
+    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    return str(compiled), tuple(compiled.positiontup or ())
 
 
 def _finish(result: Any, committed: Committed) -> Any:

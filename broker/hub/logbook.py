@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from broker.hub.tables import entry, log_head, tile
@@ -25,8 +25,34 @@ from schemas.receipts import Place, Receipt
 
 LogName = Literal["directory", "exchange"]
 
-
 ED25519_BYTES: Final = 64
+
+# Built once: to build a statement takes SQLAlchemy several times as long as to run it.
+_HEAD: Final = select(log_head).where(log_head.c.log == bindparam("of_log"))
+_TILE: Final = select(tile.c.hashes).where(
+    tile.c.log == bindparam("of_log"),
+    tile.c.level == bindparam("at_level"),
+    tile.c.tile_index == bindparam("at_index"),
+)
+_APPEND: Final = insert(entry)
+_NEW_TILE: Final = upsert(tile)
+_KEEP_TILE: Final = _NEW_TILE.on_conflict_do_update(
+    index_elements=["log", "level", "tile_index"], set_={"hashes": _NEW_TILE.excluded.hashes}
+)
+_SWAP: Final = (
+    update(log_head)
+    .where(
+        log_head.c.log == bindparam("of_log"),
+        log_head.c.size == bindparam("old_size"),
+        log_head.c.root == bindparam("old_root"),
+    )
+    .values(
+        size=bindparam("new_size"),
+        root=bindparam("new_root"),
+        checkpoint=bindparam("new_checkpoint"),
+        at=bindparam("new_at"),
+    )
+)
 
 
 class LostRace(BaridError):
@@ -53,7 +79,7 @@ class Head:
 
 def read_head(connection: Connection, log: LogName) -> Head:
     """Read the committed head of a log."""
-    row = connection.execute(select(log_head).where(log_head.c.log == log)).one()
+    row = connection.execute(_HEAD, {"of_log": log}).one()
     return Head(log, row.generation, row.origin, row.size, row.root, row.checkpoint, row.at)
 
 
@@ -69,16 +95,18 @@ def receipt_checkpoint(checkpoint: str) -> str:
     return Note(note.text, tuple(kept)).render()
 
 
+def _read_tile(connection: Connection, log: LogName, level: int, index: int) -> bytes:
+    which = {"of_log": log, "at_level": level, "at_index": index}
+    return connection.execute(_TILE, which).scalar() or b""
+
+
 def tile_reader(connection: Connection, log: LogName) -> TileReader:
     """Read stored tiles, each at most once."""
     seen: dict[tuple[int, int], bytes] = {}
 
     def read(level: int, index: int) -> bytes:
         if (level, index) not in seen:
-            query = select(tile.c.hashes).where(
-                tile.c.log == log, tile.c.level == level, tile.c.tile_index == index
-            )
-            seen[level, index] = connection.execute(query).scalar() or b""
+            seen[level, index] = _read_tile(connection, log, level, index)
         return seen[level, index]
 
     return read
@@ -121,6 +149,8 @@ class LogWriter:
         self.head = head
         self._rows: list[dict[str, object]] = []
         self._leaves: list[bytes] = []
+        self._stored: dict[tuple[int, int], bytes] = {}
+        self._hashes: HashReader = reader_from_tiles(self._tile, head.size)
 
     @property
     def next_index(self) -> int:
@@ -155,35 +185,47 @@ class LogWriter:
         """
         new = self._grow(signers, at) if self._rows else self.head
         swapped = self._connection.execute(
-            update(log_head)
-            .where(
-                log_head.c.log == self.head.log,
-                log_head.c.size == self.head.size,
-                log_head.c.root == self.head.root,
-            )
-            .values(size=new.size, root=new.root, checkpoint=new.checkpoint, at=new.at)
+            _SWAP,
+            {
+                "of_log": self.head.log,
+                "old_size": self.head.size,
+                "old_root": self.head.root,
+                "new_size": new.size,
+                "new_root": new.root,
+                "new_checkpoint": new.checkpoint,
+                "new_at": new.at,
+            },
         )
         if swapped.rowcount != 1:
             raise LostRace(f"the {self.head.log} log moved")
         return new
 
+    def prover(self, connection: Connection, head: Head) -> Prover:
+        """Prove within the tree that `close` made, once it is committed.
+
+        Args:
+            connection: reads what is older than this batch; what it grew is at hand.
+            head: what `close` returned.
+        """
+        # The transaction in which this log was written is over.
+        self._connection = connection
+        return Prover(head, receipt_checkpoint(head.checkpoint), self._hashes)
+
+    def _tile(self, level: int, index: int) -> bytes:
+        if (level, index) not in self._stored:
+            self._stored[level, index] = _read_tile(self._connection, self.head.log, level, index)
+        return self._stored[level, index]
+
     def _grow(self, signers: Sequence[NoteSigner], at: int) -> Head:
-        stored = tile_reader(self._connection, self.head.log)
-        grown = append(self.head.size, stored, self._leaves)
-        new_root = root(grown.new_size, reader_from_tiles(grown.overlay(stored), grown.new_size))
-        self._connection.execute(insert(entry), self._rows)
+        grown = append(self.head.size, self._tile, self._leaves)
+        self._hashes = reader_from_tiles(grown.overlay(self._tile), grown.new_size)
+        new_root = root(grown.new_size, self._hashes)
+        self._connection.execute(_APPEND, self._rows)
         rows = [
             {"log": self.head.log, "level": level, "tile_index": index, "hashes": hashes}
             for (level, index), hashes in grown.tiles.items()
         ]
-        statement = upsert(tile)
-        self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["log", "level", "tile_index"],
-                set_={"hashes": statement.excluded.hashes},
-            ),
-            rows,
-        )
+        self._connection.execute(_KEEP_TILE, rows)
         checkpoint = Checkpoint(self.head.origin, grown.new_size, new_root)
         text = sign_checkpoint(checkpoint, signers, at)
         return Head(

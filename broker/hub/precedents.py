@@ -47,20 +47,21 @@ def contradiction(connection: Connection, header: Header) -> Problem | None:
 
 def check_attachments(connection: Connection, header: Header) -> None:
     """Refuse, for now, what names an attachment that its sender has not stored here whole."""
-    wanted = {each.sha256: each.size for each in header.attachments}
+    # One SHA-256 may be named twice; under two sizes, one of them is wrong.
+    wanted = {(each.sha256, each.size) for each in header.attachments}
     if not wanted:
         return
     stored = (
         select(attachment.c.sha256, attachment.c.size)
         .join(attachment_owner, attachment_owner.c.sha256 == attachment.c.sha256)
         .where(
-            attachment.c.sha256.in_(wanted),
+            attachment.c.sha256.in_([name for name, _ in wanted]),
             attachment_owner.c.desk == header.from_,
             attachment_owner.c.stored == 1,
         )
     )
     sizes = {row.sha256: row.size for row in connection.execute(stored)}
-    missing = sorted(name for name, size in wanted.items() if sizes.get(name) != size)
+    missing = sorted({name for name, size in wanted if sizes.get(name) != size})
     if missing:
         raise Problem("attachments-missing", missing=missing)
 

@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from sqlalchemy import Connection
 
 from broker.db import reading
+from broker.hub.attachments import Attachments
 from broker.hub.callers import Caller, Callers
 from broker.hub.inboxes import Inboxes
 from broker.hub.ledger import Ledger
@@ -34,6 +35,7 @@ class Hub:
     sequencer: Sequencer
     callers: Callers
     inboxes: Inboxes
+    attachments: Attachments
     now_unix: Callable[[], int]
 
     def now(self) -> datetime:

@@ -11,14 +11,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
 
-from broker.db import reading
 from broker.hub.acknowledgements import Acknowledge
 from broker.hub.directory_log import AnnounceSealingKey
 from broker.hub.ledger import read_trust_file
 from broker.hub.logbook import Head, LogName, read_head
-from broker.hub.relay import Relay, is_known, judge, read_submission
-from broker.hub.requests import FRESH, Hub, caller_of, hub_of, json_answer, own_desk
+from broker.hub.relay import prepare
+from broker.hub.requests import FRESH, caller_of, hub_of, json_answer, own_desk
 from broker.hub.showing import (
+    Wanted,
     envelope_body,
     envelope_status,
     inbox_page,
@@ -62,20 +62,10 @@ async def post_envelope(request: Request) -> Response:
     hub = hub_of(request)
     data = await read_body(request, ENVELOPE_BYTES_MAX)
     caller = await caller_of(request, data)
-    work = await asyncio.to_thread(_prepare, hub, data, caller.desk)
+    work = await asyncio.to_thread(prepare, data, caller.desk, hub.ledger, hub.now())
     receipt = await hub.sequencer.submit(work)
     hub.inboxes.wake(work.submission.header.desks)
     return json_answer(receipt, 201)
-
-
-def _prepare(hub: Hub, data: bytes, caller: str) -> Relay:
-    submission = read_submission(data, caller)
-    state, at = hub.ledger.state, hub.now()
-    with reading(hub.ledger.engine) as connection:
-        known = is_known(connection, submission.header)
-    # What is known is answered as before, without any check of freshness.
-    verdict = {} if known else judge(submission, state, at)
-    return Relay(submission, verdict, state.size, at)
 
 
 @router.get("/desks/{member}/{unit}/inbox")
@@ -96,19 +86,12 @@ async def get_inbox(  # noqa: PLR0913, PLR0917 - each is a parameter of the requ
     # What was answered does not arrive any more: there is nothing to hold on for.
     await hub.inboxes.wait(desk, wait if since is None else 0)
 
+    cursor = None if after is None else (int(after[0]), int(after[2:]))
+    wanted = Wanted(limit, cursor, since, tombstones, inline_bytes)
+
     def page(connection: Connection) -> Response:
-        return json_answer(
-            inbox_page(
-                connection,
-                read_head(connection, "exchange"),
-                desk,
-                limit=limit,
-                after=None if after is None else (int(after[0]), int(after[2:])),
-                since=since,
-                tombstones=tombstones,
-                inline_bytes=inline_bytes,
-            )
-        )
+        head = read_head(connection, "exchange")
+        return json_answer(inbox_page(connection, head, desk, wanted))
 
     return await hub.ask(page)
 

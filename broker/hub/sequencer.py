@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from broker.hub.ledger import Ledger, Work
+from broker.hub.ledger import Work
 from schemas.errors import Problem
 from schemas.limits import BATCH_ENVELOPES_MAX
 
@@ -32,10 +32,17 @@ class _Waiting:
     answer: asyncio.Future[Any]
 
 
+class Commits(Protocol):
+    """What commits a batch: the ledger, or what watches it."""
+
+    def commit(self, works: Sequence[Work], nonces: Sequence[tuple[str, int]] = ()) -> list[Any]:
+        """As `Ledger.commit`."""
+
+
 class Sequencer:
     """Puts works in order, a batch at a time, on a thread of its own."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Commits) -> None:
         self._ledger = ledger
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(QUEUE_MAX)
         self._nonces: deque[tuple[str, int]] = deque(maxlen=NONCES_MAX)
@@ -52,6 +59,11 @@ class Sequencer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await asyncio.to_thread(self._executor.shutdown)
+
+    @property
+    def waiting(self) -> int:
+        """How many works wait for the next batch."""
+        return self._queue.qsize()
 
     def remember(self, nonce: str, expires: int) -> None:
         """Have a request's nonce written with the next batch."""

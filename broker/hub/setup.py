@@ -13,13 +13,13 @@ from typing import Final
 import nacl.utils
 from sqlalchemy import Engine, insert
 
+from broker.certificates import make_certificate
 from broker.db import migrate, open_sqlite, writing
 from broker.hub import migrations
 from broker.hub.directory_log import Publish
 from broker.hub.ledger import Ledger, Signers
 from broker.hub.logbook import LogName
 from broker.hub.tables import log_head
-from broker.serving import make_certificate
 from broker.settings import HubSettings, load_hub, save_hub, write_whole
 from broker.tlog.checkpoint import Checkpoint, sign_checkpoint
 from broker.tlog.cosignature import MlDsa44CosignatureSigner

@@ -5,14 +5,25 @@ May import SQLAlchemy, `broker.tlog`, `schemas` and the hub's own rooms; only th
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy import Connection, and_, or_, select
 
+from broker.hub.acknowledgements import is_withdrawn
 from broker.hub.ledger import read_statement
 from broker.hub.logbook import Head, Prover, tile_reader
 from broker.hub.relay import entry_receipt, envelope_receipt
-from broker.hub.tables import answer, body, entry, envelope, party, sealing_key, slot
+from broker.hub.tables import (
+    EXPIRED_UNANSWERED,
+    answer,
+    body,
+    entry,
+    envelope,
+    party,
+    sealing_key,
+    slot,
+)
 from broker.tlog.merkle import HASH_BYTES
 from broker.tlog.receipt import exchange_leaf_data
 from broker.tlog.tiles import TILE_WIDTH, TileId, encode_entries, tile_width
@@ -26,6 +37,7 @@ from schemas.receipts import (
     OpeningsPage,
     RecipientStatus,
     SealingKeyStatements,
+    Tombstone,
 )
 from schemas.statements import Statement
 
@@ -34,60 +46,114 @@ PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 not fill an inbox beyond what its node reads."""
 
 
-def inbox_page(
-    connection: Connection,
-    head: Head,
-    desk: str,
-    *,
-    limit: int,
-    after: tuple[int, int] | None,
-    since: int | None,
-    inline_bytes: int,
-) -> InboxPage:
-    """Waiting envelopes of a desk, by precedence, then index; fewer than asked for where they are large.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a node asks of its inbox.
 
     Args:
+        limit: items, and tombstones, at most.
         after: (rank, index) of the last item of the page before.
-        since: an index: everything from there on, answered or not, for a node that was restored.
+        since: an index: everything unexpired from there on, answered or not, for a restored node.
+        tombstones: an index: what was logged as expired from there on, and never answered; None for none.
         inline_bytes: bodies up to this size come along.
     """
-    query = select(slot.c.entry_index, slot.c.rank, slot.c.slot).where(slot.c.desk == desk)
-    query = query.where(slot.c.answered == 0 if since is None else slot.c.entry_index >= since)
-    if after is not None:
-        rank, index = after
+
+    limit: int
+    after: tuple[int, int] | None
+    since: int | None
+    tombstones: int | None
+    inline_bytes: int
+
+
+def inbox_page(connection: Connection, head: Head, desk: str, wanted: Wanted) -> InboxPage:
+    """Waiting envelopes of a desk, by precedence, then index; fewer than asked for where they are large."""
+    query = (
+        select(
+            slot.c.entry_index, slot.c.rank, slot.c.slot, envelope.c.sender, envelope.c.bulletin_id
+        )
+        .join(envelope, envelope.c.entry_index == slot.c.entry_index)
+        .where(slot.c.desk == desk)
+    )
+    if wanted.since is None:
+        query = query.where(slot.c.answered == 0)
+    else:
+        query = query.where(slot.c.entry_index >= wanted.since, slot.c.expired_index.is_(None))
+    if wanted.after is not None:
+        rank, index = wanted.after
         later = and_(slot.c.rank == rank, slot.c.entry_index > index)
         query = query.where(or_(slot.c.rank > rank, later))
-    query = query.order_by(slot.c.rank, slot.c.entry_index).limit(limit + 1)
+    query = query.order_by(slot.c.rank, slot.c.entry_index).limit(wanted.limit + 1)
     rows = connection.execute(query).all()
     prover = Prover.of(connection, head)
     items: list[InboxItem] = []
     size_bytes = 0
-    for row in rows[:limit]:
-        ciphertext = _body(connection, row.entry_index)
-        item = InboxItem(
-            statement=_statement(connection, row.entry_index),
-            slot=row.slot,
-            receipt=envelope_receipt(connection, prover, row.entry_index, desk),
-            body=ciphertext if len(ciphertext) <= inline_bytes else None,
-        )
+    for row in rows[: wanted.limit]:
+        item = _item(connection, prover, row, desk, wanted.inline_bytes)
         size_bytes += len(item.statement.payload) + len(item.receipt.entry) + len(item.body or b"")
         if items and size_bytes > PAGE_BYTES_MAX:
             break
         items.append(item)
     last = rows[len(items) - 1] if len(rows) > len(items) else None
     return InboxPage(
-        items=tuple(items), next=None if last is None else f"{last.rank}-{last.entry_index}"
+        items=tuple(items),
+        next=None if last is None else f"{last.rank}-{last.entry_index}",
+        tombstones=_tombstones(connection, prover, desk, wanted),
     )
 
 
-def something_waits(connection: Connection, desk: str) -> bool:
-    """Whether an inbox is not empty."""
-    query = select(slot.c.entry_index).where(slot.c.desk == desk, slot.c.answered == 0).limit(1)
-    return connection.execute(query).first() is not None
+def _item(
+    connection: Connection, prover: Prover, row: Any, desk: str, inline_bytes: int
+) -> InboxItem:
+    ciphertext = _body(connection, row.entry_index)
+    return InboxItem(
+        statement=_statement(connection, row.entry_index),
+        slot=row.slot,
+        receipt=envelope_receipt(connection, prover, row.entry_index, desk),
+        body=ciphertext if len(ciphertext) <= inline_bytes else None,
+        withdrawn=is_withdrawn(connection, row.sender, row.bulletin_id, desk),
+    )
+
+
+def _tombstones(
+    connection: Connection, prover: Prover, desk: str, wanted: Wanted
+) -> tuple[Tombstone, ...]:
+    """What expired before a desk answered, from an index of `envelope.expired` entries on, ascending."""
+    if wanted.tombstones is None:
+        return ()
+    query = (
+        select(slot.c.entry_index, slot.c.expired_index)
+        .where(
+            slot.c.desk == desk,
+            slot.c.answered == EXPIRED_UNANSWERED,
+            slot.c.expired_index >= wanted.tombstones,
+        )
+        .order_by(slot.c.expired_index)
+        .limit(wanted.limit)
+    )
+    found: list[Tombstone] = []
+    size_bytes = 0
+    for row in connection.execute(query).all():
+        tombstone = Tombstone(
+            statement=_statement(connection, row.entry_index),
+            receipt=envelope_receipt(connection, prover, row.entry_index, desk),
+            expired=entry_receipt(connection, prover, row.expired_index),
+        )
+        size_bytes += len(tombstone.statement.payload) + len(tombstone.receipt.entry)
+        if found and size_bytes > PAGE_BYTES_MAX:
+            break
+        found.append(tombstone)
+    return tuple(found)
+
+
+def most_urgent(connection: Connection, desk: str) -> int | None:
+    """The rank of the most urgent envelope that waits for a desk (0 is flash); None where none waits."""
+    query = select(slot.c.rank).where(slot.c.desk == desk, slot.c.answered == 0)
+    rank: int | None = connection.execute(query.order_by(slot.c.rank).limit(1)).scalar()
+    return rank
 
 
 def envelope_body(connection: Connection, sender: str, envelope_id: str, desk: str) -> bytes:
-    """The ciphertext, for its sender and recipients.
+    """The ciphertext, for its sender and recipients, until it expires.
 
     Raises:
         Problem: `not-found`, also to strangers.
@@ -118,8 +184,13 @@ def envelope_status(
             for number in connection.execute(found).scalars().all()
         )
         recipients.append(RecipientStatus(desk=desk, acknowledgements=proofs))
-    receipt = envelope_receipt(connection, prover, index)
-    return EnvelopeStatus(receipt=receipt, recipients=tuple(recipients))
+    query = select(envelope.c.expired_index).where(envelope.c.entry_index == index)
+    expired: int | None = connection.execute(query).scalar()
+    return EnvelopeStatus(
+        receipt=envelope_receipt(connection, prover, index),
+        recipients=tuple(recipients),
+        expired=None if expired is None else entry_receipt(connection, prover, expired),
+    )
 
 
 def _index_for(connection: Connection, sender: str, envelope_id: str, desk: str) -> int:
@@ -141,7 +212,10 @@ def _index_for(connection: Connection, sender: str, envelope_id: str, desk: str)
 
 def _body(connection: Connection, index: int) -> bytes:
     query = select(body.c.ciphertext).where(body.c.entry_index == index)
-    return bytes(connection.execute(query).scalar_one())
+    ciphertext: bytes | None = connection.execute(query).scalar()
+    if ciphertext is None:
+        raise Problem("not-found", "this envelope has expired; its ciphertext was deleted")
+    return ciphertext
 
 
 def _statement(connection: Connection, index: int) -> Statement:

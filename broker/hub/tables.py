@@ -111,7 +111,7 @@ attachment = Table(
     Column("entry_index", BigInteger, nullable=False, unique=True),
     Column("at", BigInteger, nullable=False),
 )
-"""Attachments that are whole, and on the disk."""
+"""Attachments that were ever stored, and the entry that says so; what is here now, some owner has stored."""
 
 attachment_owner = Table(
     "attachment_owner",
@@ -119,7 +119,7 @@ attachment_owner = Table(
     Column("desk", Text, primary_key=True),
     Column("sha256", Text, primary_key=True),
     Column("size", BigInteger, nullable=False),  # reserved from the first piece on
-    Column("begun", BigInteger, nullable=False),
+    Column("begun", BigInteger, nullable=False),  # the upload; once it is stored, when that was
     Column("stored", Integer, nullable=False),  # 1: this desk has uploaded all of it
     Index("attachment_owner_of", "sha256"),
 )

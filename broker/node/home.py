@@ -87,14 +87,30 @@ def open_home(data: Path, passphrase: bytes) -> Home:
         passphrase: of the keystore.
 
     Raises:
+        ConfigurationError, VerificationError: as `look_home`.
+    """
+    home = look_home(data, passphrase)
+    migrate(home.engine, migrations)
+    return home
+
+
+def look_home(data: Path, passphrase: bytes) -> Home:
+    """Open a data directory beside the node that may be running; its database stays as it is.
+
+    Args:
+        data: the directory that `init_node` made.
+        passphrase: of the keystore.
+
+    Raises:
         ConfigurationError: something is missing, or the passphrase is wrong; says what to do.
         VerificationError: a key file was altered.
     """
     settings = load_node(data)
+    if not (data / DATABASE_FILE).exists():
+        raise ConfigurationError(f"{data / DATABASE_FILE} is missing: restore a backup")
     keystore = Keystore.open(data / KEYSTORE_DIRECTORY, passphrase)
     desks = {desk: _load_desk(keystore, desk) for desk in settings.desk_ids}
     engine = open_sqlcipher(data / DATABASE_FILE, keystore.get(DATABASE_KEY_NAME))
-    migrate(engine, migrations)
     return Home(data, settings, keystore, engine, desks)
 
 

@@ -33,6 +33,11 @@ class HubClock:
         """Seconds since 1970, as the hub counts them."""
         return int(self._clock().timestamp()) + self._offset_seconds
 
+    @property
+    def offset_seconds(self) -> int:
+        """How far the hub's clock is ahead of this machine's, as far as the hub said."""
+        return self._offset_seconds
+
     def learn(self, problem: Problem) -> None:
         """Take the hub's time from a refusal of the request's times; it stamps requests only."""
         told = problem.extensions.get("hub_time")
@@ -47,22 +52,31 @@ class HubClock:
 
 @dataclass(slots=True)
 class Reach:
-    """Whether the hub answers: since when and when last, or why not."""
+    """Whether the hub answers: since when and when last, or why not, and since when it is silent."""
 
     since: datetime | None = None
     last: datetime | None = None
     problem: str = "the hub was not called yet"
+    silent_since: datetime | None = None
 
     def answered(self, now: datetime) -> None:
         """Note that it answered."""
         self.since = self.since or now
         self.last = now
         self.problem = ""
+        self.silent_since = None
 
     def failed(self, why: str) -> None:
-        """Note that it did not."""
+        """Note that it answered with a problem."""
         self.since = None
         self.problem = why
+        self.silent_since = None
+
+    def silent(self, why: str, now: datetime) -> None:
+        """Note that it did not answer at all."""
+        self.since = None
+        self.problem = why
+        self.silent_since = self.silent_since or now
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ hub; blocking work runs on threads.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from broker.db import writing
-from broker.node import sealing_keys, watch
+from broker.node import sealing_keys, uploading, watch
 from broker.node.alarms import raise_fault
 from broker.node.clock import Clock
 from broker.node.home import Home
@@ -21,6 +23,7 @@ from broker.node.outbox import answers, proofs, reseal, sealing, settle
 from broker.node.outbox.expiry import expire
 from broker.tlog.receipt import verify_receipt
 from keys.dsse import pae_sha256
+from schemas.bulletin.vocabularies import Precedence
 from schemas.entries import AcknowledgementEntry, parse_exchange_entry
 from schemas.errors import HubUnreachable, ParseError, Problem
 from schemas.limits import OPENINGS_PAGE_MAX
@@ -55,6 +58,8 @@ class Sender:
     async def send(self) -> int:
         """Seal what is queued and submit what is due, by precedence, then age.
 
+        What comes meanwhile and is more urgent than the next envelope is sealed, and goes first.
+
         Returns:
             How many envelopes were submitted.
 
@@ -64,10 +69,19 @@ class Sender:
         await asyncio.to_thread(expire, self._home, self._desk, self._clock())
         if await asyncio.to_thread(reseal.is_needed, self._home, self._desk):
             await self._line.refresh()
-        due = await asyncio.to_thread(self._seal)
-        for each in due:
-            await self._submit(each)
-        return len(due)
+        due = deque(await asyncio.to_thread(self._seal))
+        submitted = 0
+        while due and submitted < SUBMITTED_AT_ONCE:
+            if await asyncio.to_thread(self._is_overtaken, due[0].rank):
+                due = deque(await asyncio.to_thread(self._seal))
+                if not due:
+                    break
+            submitted += await self._submit(due.popleft())
+        return submitted
+
+    def _is_overtaken(self, rank: int) -> bool:
+        now, state = self._clock(), self._line.state
+        return sealing.is_overtaken(self._home, self._desk, state, rank, now)
 
     def _seal(self) -> tuple[sealing.Due, ...]:
         now, state = self._clock(), self._line.state
@@ -75,7 +89,10 @@ class Sender:
         sealing.seal_queued(self._home, self._desk, state, now)
         return sealing.due(self._home, self._desk, now, SUBMITTED_AT_ONCE)
 
-    async def _submit(self, due: sealing.Due) -> None:
+    async def _submit(self, due: sealing.Due) -> bool:
+        """Submit one envelope. Returns whether it was, and not withdrawn just before."""
+        if not await asyncio.to_thread(sealing.begin_try, self._home, due.envelope_id):
+            return False
         try:
             receipt = await self._client.submit(due.sealed)
         except HubUnreachable:
@@ -85,14 +102,17 @@ class Sender:
         except Problem as problem:
             self._line.time.learn(problem)
             await self._settle_refusal(due.envelope_id, problem)
-            return
+            return True
         await self._settle(due.envelope_id, receipt, None)
+        return True
 
     async def _settle_refusal(self, envelope_id: str, problem: Problem) -> None:
         receipt = proofs.receipt_within(problem)
         if receipt is not None:
             await self._settle(envelope_id, receipt, problem)
             return
+        if problem.word == "attachments-missing":
+            await asyncio.to_thread(uploading.note_missing, self._home, envelope_id)
         now = self._clock()
         await asyncio.to_thread(settle.note_problem, self._home, envelope_id, problem, now)
 
@@ -115,7 +135,10 @@ class Sender:
         due = await asyncio.to_thread(
             answers.status_due, self._home, self._desk, origin, self._clock(), ASKED_AT_ONCE
         )
-        for asked in due:
+        for number, asked in enumerate(due):
+            if await asyncio.to_thread(self._is_overtaken, Precedence.ROUTINE.rank):
+                # What is urgent goes before what was answered, and the next pass comes at once.
+                return number + 1
             try:
                 status = await self._client.status(self._desk, asked.envelope_id)
                 await self._note_answers(asked, status)
@@ -212,8 +235,12 @@ class Sender:
         await asyncio.to_thread(sealing_keys.destroy_old_keys, self._home, self._desk, now)
         return statement is not None
 
-    async def watch(self) -> None:
-        """Look at what the exchange log gained that concerns this desk."""
+    async def watch(self, restored: datetime | None = None) -> None:
+        """Look at what the exchange log gained that concerns this desk.
+
+        Args:
+            restored: when this node was restored, while it looks for the first time since.
+        """
         size = self._line.follower.exchange_checkpoint.size
         start = await asyncio.to_thread(watch.watched_size, self._home, self._desk)
         if start is None:
@@ -225,8 +252,9 @@ class Sender:
         while start < size:
             end = min(start + OPENINGS_PAGE_MAX, size)
             page = await self._client.openings("exchange", start, end)
+            now = self._clock()
             await asyncio.to_thread(
-                watch.note_openings, self._home, self._desk, page.openings, end, self._clock()
+                watch.note_openings, self._home, self._desk, page.openings, end, now, restored
             )
             start = end
 

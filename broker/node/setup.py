@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from broker.certificates import make_certificate
 from broker.db import migrate, open_sqlcipher
 from broker.node import migrations
 from broker.node.home import (
@@ -19,10 +20,10 @@ from broker.node.home import (
     KEYSTORE_DIRECTORY,
     MEMBER_KEY_NAME,
     REQUEST_FILE,
+    load_invitation,
     node_key_name,
     request_key_name,
 )
-from broker.serving import make_certificate
 from broker.settings import CONFIG_FILE, NodeSettings, load_node, save_node, write_whole
 from keys.ceremony import TrustSigner, member_request
 from keys.history import DirectoryHistory
@@ -118,7 +119,7 @@ def join_node(data: Path, invitation: bytes) -> None:
 
     Raises:
         ConfigurationError: it is no invitation, is to another exchange, its root is not signed by its
-            own threshold, or this node holds another one.
+            own threshold, or this node holds one with another root or other logs.
     """
     settings = load_node(data)
     try:
@@ -131,6 +132,11 @@ def join_node(data: Path, invitation: bytes) -> None:
             f"the invitation is to {parsed.exchange}, and this node belongs to {settings.exchange}"
         )
     path = data / INVITATION_FILE
-    if path.exists() and path.read_bytes() != invitation:
-        raise ConfigurationError(f"{path} is another invitation: a root of trust is never replaced")
+    # Where the hub is and what its TLS is trusted by may change: neither is trusted for anything else.
+    if path.exists():
+        known = load_invitation(data, settings.exchange)
+        if known.model_copy(update={"hub": parsed.hub}) != parsed:
+            raise ConfigurationError(
+                f"{path} is another invitation: a root of trust is never replaced"
+            )
     write_whole(path, invitation)

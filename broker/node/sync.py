@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -18,10 +19,15 @@ from broker.db import writing
 from broker.node.alarms import AlarmKind, raise_alarm, raise_fault
 from broker.node.clock import Clock
 from broker.node.home import Home
+from broker.node.inbox.attachments import Downloader
 from broker.node.inbox.fetching import Fetcher
 from broker.node.line import Line
+from broker.node.listening import Listener
 from broker.node.pacing import Backoff, Pace
+from broker.node.restored import Restoration, Work
+from broker.node.rounds import Rounds
 from broker.node.sending import Sender
+from broker.node.uploading import Uploader
 from keys.history import Finding
 from schemas.errors import (
     BaridError,
@@ -33,6 +39,9 @@ from schemas.errors import (
 )
 
 _LOG: Final = logging.getLogger("barid.node")
+
+_AWAITING_SECONDS: Final = 2.0
+"""Longest pause of the inbox while attachments are on their way: a flash may come meanwhile."""
 
 Step = Callable[[], Awaitable[float]]
 """One step of a task; gives the seconds until the next."""
@@ -53,13 +62,31 @@ class Sync:
         self._line = line
         self._clock = clock
         self._pace = pace
+        self.rounds = Rounds(home, line, clock)
         self._senders = {desk: Sender(home, line, desk, clock) for desk in home.desks}
         self._fetchers = {desk: Fetcher(home, line, desk, clock) for desk in home.desks}
+        self._uploaders = {desk: Uploader(home, line, desk, clock) for desk in home.desks}
+        self._downloaders = {
+            desk: Downloader(home, line, desk, clock, fetcher.wanted)
+            for desk, fetcher in self._fetchers.items()
+        }
+        self._uploads = {desk: asyncio.Event() for desk in home.desks}
+        self._downloads = {desk: asyncio.Event() for desk in home.desks}
+        self._inbox = {desk: asyncio.Event() for desk in home.desks}
         self._outbox = {desk: asyncio.Event() for desk in home.desks}
         self._answers = {desk: asyncio.Event() for desk in home.desks}
         self._idle = {
             desk: Backoff(pace.base_seconds, pace.inbox_cap_seconds) for desk in home.desks
         }
+        self._listeners = {
+            desk: Listener(
+                line.clients[desk], desk, self._backoff(), functools.partial(self._heard, desk)
+            )
+            for desk in home.desks
+        }
+        self._restoration = Restoration(home.data, home.desks)
+        self._since = dict.fromkeys(home.desks, 0)
+        self._tasks: asyncio.TaskGroup | None = None
         self._keys = {desk: self._backoff() for desk in home.desks}
         self._keys_after: dict[str, float] = {}
 
@@ -77,13 +104,22 @@ class Sync:
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             tasks.create_task(self._forever("logs", self._follow, asyncio.Event()))
+            tasks.create_task(self._forever("alarms", self._watch, self.rounds.wake))
             for desk in self._home.desks:
                 outbox, answers = self._outbox[desk], self._answers[desk]
                 tasks.create_task(self._forever(f"{desk} outbox", self._send(desk), outbox))
                 tasks.create_task(self._forever(f"{desk} answers", self._answer(desk), answers))
+                inbox, uploads = self._inbox[desk], self._uploads[desk]
+                tasks.create_task(self._forever(f"{desk} inbox", self._fetch(desk), inbox))
+                events = self._listeners[desk].step
+                tasks.create_task(self._forever(f"{desk} events", events, asyncio.Event()))
+                # Of their own, so that a large attachment keeps no flash waiting.
+                tasks.create_task(self._forever(f"{desk} uploads", self._upload(desk), uploads))
+                downloads = self._downloads[desk]
                 tasks.create_task(
-                    self._forever(f"{desk} inbox", self._fetch(desk), asyncio.Event())
+                    self._forever(f"{desk} downloads", self._download(desk), downloads)
                 )
 
     async def _forever(self, name: str, step: Step, wake: asyncio.Event) -> None:
@@ -100,15 +136,24 @@ class Sync:
                 continue
             await _wait(wake, seconds)
 
+    async def _watch(self) -> float:
+        """Look at what is wrong for a while, and tell people; a hub that is silent is seen there too."""
+        await self.rounds.go()
+        # However much comes in, the next round is not woken before that.
+        await asyncio.sleep(self._pace.base_seconds)
+        return self._pace.round_seconds
+
     async def _note_failure(self, name: str, error: Exception) -> None:
         if isinstance(error, HubUnreachable):
-            self._line.reach.failed(str(error))
+            self._line.reach.silent(str(error), self._clock())
         elif isinstance(error, Problem):
             self._line.time.learn(error)
             self._line.reach.failed(f"the hub answered: {error}")
         else:
             # The type alone: a message may quote what was being handled.
             _LOG.error("%s failed: %s", name, type(error).__name__)
+        if isinstance(error, HubUnreachable) or self.rounds.note_failure(error):
+            return
         try:
             await asyncio.to_thread(self._raise_alarm, name, error)
         except SQLAlchemyError:
@@ -117,9 +162,7 @@ class Sync:
     def _raise_alarm(self, name: str, error: Exception) -> None:
         now = self._clock()
         with writing(self._home.engine) as connection:
-            if isinstance(error, HubUnreachable):
-                raise_alarm(connection, AlarmKind.UNREACHABLE, "hub", str(error), now)
-            elif isinstance(error, Problem) and error.type.fault is Fault.HUB:
+            if isinstance(error, Problem) and error.type.fault is Fault.HUB:
                 raise_fault(connection, name, error, now)
             elif isinstance(error, Problem):
                 raise_alarm(connection, AlarmKind.REFUSES_US, name, str(error), now)
@@ -138,8 +181,10 @@ class Sync:
         announced = [await self._keep_keys(desk) for desk in self._senders]
         if any(announced):
             await self._note_findings(await self._line.refresh())
-        for sender in self._senders.values():
-            await sender.watch()
+        for desk, sender in self._senders.items():
+            restoring = self._restoration.is_open(desk, Work.LOG)
+            await sender.watch(self._restoration.at if restoring else None)
+            self._restoration.done(desk, Work.LOG)
         moved = self._line.state.size != size
         if moved or self._line.follower.exchange_checkpoint.size != exchange:
             # A key for which a bulletin waited, or an answer to one that was sent.
@@ -181,10 +226,34 @@ class Sync:
 
         async def step() -> float:
             submitted = await sender.send()
+            # Something may have been sealed that waits for its attachments.
+            self._uploads[desk].set()
             asked = await sender.ask()
             if submitted or asked:
                 return 0.0
             return await asyncio.to_thread(sender.idle_seconds, self._pace.idle_seconds)
+
+        return step
+
+    def _upload(self, desk: str) -> Step:
+        uploader = self._uploaders[desk]
+
+        async def step() -> float:
+            stored = await uploader.step()
+            if stored:
+                self._outbox[desk].set()
+            return 0.0 if stored is not None else uploader.idle_seconds(self._pace.idle_seconds)
+
+        return step
+
+    def _download(self, desk: str) -> Step:
+        downloader = self._downloaders[desk]
+
+        async def step() -> float:
+            here = await downloader.step()
+            if here:
+                self._inbox[desk].set()
+            return 0.0 if here is not None else downloader.idle_seconds(self._pace.idle_seconds)
 
         return step
 
@@ -202,23 +271,64 @@ class Sync:
 
         async def step() -> float:
             began = asyncio.get_running_loop().time()
-            stored = await fetcher.fetch(
-                self._pace.long_poll_seconds, lambda: self.owes_answers(desk)
-            )
+            stored = await self._fetch_once(desk)
             self._line.reach.answered(self._clock())
+            if fetcher.wanted:
+                self._downloads[desk].set()
             if stored:
+                # A flash that came is told to people at once.
+                self.rounds.wake.set()
                 # Answered before asking again, else the hub would serve the same once more.
                 await sender.answer()
                 self._idle[desk].succeeded()
                 return 0.0
+            if self._listeners[desk].is_open and fetcher.is_clear:
+                # The stream wakes it; it asks now and then all the same.
+                self._idle[desk].succeeded()
+                return self._pace.listening_seconds
             held_seconds = asyncio.get_running_loop().time() - began
             if 0 < self._pace.long_poll_seconds - 1 <= held_seconds:
                 self._idle[desk].succeeded()
                 return 0.0
             # The hub serves at once what is known or faulty: asking at once would go on for ever.
-            return self._idle[desk].failed()
+            seconds = self._idle[desk].failed()
+            return min(seconds, _AWAITING_SECONDS) if fetcher.wanted else seconds
 
         return step
+
+    async def _fetch_once(self, desk: str) -> int:
+        """One pass over a desk's inbox; the first after a restore takes everything again."""
+        fetcher = self._fetchers[desk]
+        answer = functools.partial(self.owes_answers, desk)
+        if self._restoration.is_open(desk, Work.INBOX):
+            # From the beginning: the hub has nothing that expired, and a backup may lack any of it.
+            stored = await fetcher.fetch_since(self._since[desk], answer)
+            if fetcher.left:
+                # Asked for again: what was answered before the restore, nothing else serves.
+                self._since[desk] = min(fetcher.left)
+            else:
+                self._restoration.done(desk, Work.INBOX)
+            return stored
+        held_seconds = 0 if self._listeners[desk].is_open else self._pace.long_poll_seconds
+        return await fetcher.fetch(held_seconds, answer)
+
+    def _heard(self, desk: str, rank: int | None) -> None:
+        """The event stream says that something waits, or begins or ends."""
+        self._inbox[desk].set()
+        if rank is not None and self._tasks is not None:
+            self._tasks.create_task(self._overtake(desk, rank))
+
+    async def _overtake(self, desk: str, rank: int) -> None:
+        """Let what is urgent pass a long pass over the inbox."""
+        fetcher = self._fetchers[desk]
+        try:
+            if await fetcher.overtake(rank, functools.partial(self.owes_answers, desk)):
+                # A flash that came is told to people at once.
+                self.rounds.wake.set()
+        except Exception as error:  # noqa: BLE001 - as in `_forever`
+            await self._note_failure(f"{desk} inbox", error)
+        if fetcher.wanted:
+            self._downloads[desk].set()
 
 
 async def _wait(wake: asyncio.Event, seconds: float) -> None:

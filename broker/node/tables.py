@@ -166,6 +166,7 @@ incoming_bulletin = Table(
     Index("incoming_bulletin_list", "desk", "quarantined", "rank", "number"),
     Index("incoming_bulletin_reply", "reply_desk", "reply_id"),
     Index("incoming_bulletin_withdraws", "desk", "sender", "withdraws"),
+    Index("incoming_bulletin_supersedes", "desk", "sender", "supersedes"),
 )
 
 incoming_attachment = Table(
@@ -311,6 +312,34 @@ alarm = Table(
     Column("notified", BigInteger),  # when the last notice left
     Column("notices", Integer, nullable=False, server_default="0"),
 )
+
+alarm_notice = Table(
+    "alarm_notice",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),  # command or smtp
+    Column("sent", BigInteger, nullable=False),  # the last one that went this way
+)
+"""When each alarm that waits for a person was last told, by each way that a notice can go."""
+
+alarm_history = Table(
+    "alarm_history",
+    metadata,
+    Column("alarm_id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("acknowledged", BigInteger),
+    Column("acknowledged_by", Text),
+    Column("notified", BigInteger),
+    Column("notices", Integer, nullable=False),
+    Column("cleared", BigInteger, nullable=False),
+)
+"""Alarms that are over, the newest thousand."""
 
 token = Table(
     "token",

@@ -25,6 +25,7 @@ from schemas.errors import ParseError
 from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.receipts import Opening
+from schemas.scalars import format_time
 
 
 def watched_size(home: Home, desk: str) -> int | None:
@@ -36,13 +37,18 @@ def watched_size(home: Home, desk: str) -> int | None:
 
 
 def note_openings(
-    home: Home, desk: str, openings: Sequence[Opening], size: int, now: datetime
+    home: Home,
+    desk: str,
+    openings: Sequence[Opening],
+    size: int,
+    now: datetime,
+    restored: datetime | None = None,
 ) -> None:
     """Look at what the log shows of a desk, in one transaction.
 
     1. Answers to own envelopes: their status is asked at once.
     2. An acknowledgement or an envelope of this desk that this node did not sign: an alarm. A node
-       that was restored raises it for what it sent since its backup.
+       that was restored raises a single one for all that it did since its backup.
 
     Args:
         home: the node's home.
@@ -50,63 +56,63 @@ def note_openings(
         openings: that concern it, up to `size`.
         size: of the exchange log, up to which they reach.
         now: UTC, whole seconds.
+        restored: when this node was restored, while it looks at the log for the first time since.
     """
     with writing(home.engine) as connection:
         answered: set[str] = set()
         for opening in openings:
-            answered |= _look_at(connection, desk, opening, now)
+            answered |= _look_at(connection, desk, opening, now, restored)
         ask_again(connection, desk, answered, now)
         new = insert(tables.watched).values(desk=desk, size=size)
         connection.execute(new.on_conflict_do_update(index_elements=["desk"], set_={"size": size}))
 
 
-def _look_at(connection: Connection, desk: str, opening: Opening, now: datetime) -> set[str]:
+def _look_at(
+    connection: Connection, desk: str, opening: Opening, now: datetime, restored: datetime | None
+) -> set[str]:
     """The ids of own envelopes that an entry answers."""
     try:
         entry = parse_exchange_entry(opening.entry)
         if isinstance(entry, AcknowledgementEntry):
             payload = parse(Acknowledgement, entry.statement, ACKNOWLEDGEMENT_BYTES_MAX)
-            _check_answered_here(connection, desk, entry, payload, now)
+            if payload.desk == desk and not is_own(connection, entry.pae):
+                kind, what = AlarmKind.FOREIGN_ACKNOWLEDGEMENT, f"acknowledgement {entry.pae}"
+                _raise_foreign(connection, desk, kind, what, now, restored)
             return {item.id for item in payload.items if item.from_ == desk}
         if isinstance(entry, EnvelopeAccepted) and opening.statement is not None:
             header = parse_header(opening.statement)
-            if header.from_ == desk:
-                _check_sent_here(connection, desk, entry, now)
+            if header.from_ == desk and not _is_sent_here(connection, entry):
+                kind, what = AlarmKind.FOREIGN_ENVELOPE, f"envelope {entry.pae}"
+                _raise_foreign(connection, desk, kind, what, now, restored)
     except ParseError:
         text = f"entry {opening.index} of the exchange log is not well-formed"
         raise_alarm(connection, AlarmKind.HUB_FAULT, f"entry {opening.index}", text, now)
     return set()
 
 
-def _check_answered_here(
-    connection: Connection,
-    desk: str,
-    entry: AcknowledgementEntry,
-    payload: Acknowledgement,
-    now: datetime,
-) -> None:
-    if payload.desk == desk and not is_own(connection, entry.pae):
-        raise_alarm(
-            connection,
-            AlarmKind.FOREIGN_ACKNOWLEDGEMENT,
-            desk,
-            f"acknowledgement {entry.pae} of {desk} was logged, and this node did not sign it:"
-            " change the desk's keys, unless this node was restored from a backup",
-            now,
-        )
-
-
-def _check_sent_here(
-    connection: Connection, desk: str, entry: EnvelopeAccepted, now: datetime
-) -> None:
+def _is_sent_here(connection: Connection, entry: EnvelopeAccepted) -> bool:
     column = tables.sent_header.c
     known = connection.execute(select(column.pae).where(column.pae == entry.pae)).first()
-    if known is None:
-        raise_alarm(
-            connection,
-            AlarmKind.FOREIGN_ENVELOPE,
-            desk,
-            f"envelope {entry.pae} of {desk} was logged, and this node did not sign it:"
-            " change the desk's keys, unless this node was restored from a backup",
-            now,
+    return known is not None
+
+
+def _raise_foreign(
+    connection: Connection,
+    desk: str,
+    kind: AlarmKind,
+    what: str,
+    now: datetime,
+    restored: datetime | None,
+) -> None:
+    if restored is not None:
+        text = (
+            f"restored {format_time(restored)}: the log shows answers or bulletins of {desk} that came"
+            " after the backup, and are not here any more"
         )
+        raise_alarm(connection, AlarmKind.RESTORED, desk, text, now)
+        return
+    text = (
+        f"{what} of {desk} was logged, and this node did not sign it:"
+        " change the desk's keys, unless this node was restored from a backup"
+    )
+    raise_alarm(connection, kind, desk, text, now)

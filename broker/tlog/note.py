@@ -7,6 +7,7 @@ May import `schemas` and PyNaCl. Checkpoints are notes; timestamped signatures l
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol
@@ -33,6 +34,7 @@ SEED_BYTES: Final = 32
 """Bytes of the seed of an Ed25519 or ML-DSA key."""
 
 KEY_ID_BYTES: Final = 4
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _SIGNATURE_PREFIX: Final = "— "
 ED25519_SIGNATURE_BYTES: Final = 64
 
@@ -194,7 +196,7 @@ def _decode(data: bytes | str) -> str:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise ParseError("a note is UTF-8") from error
-    if any(c < " " and c != "\n" for c in text):
+    if _CONTROL.search(text):
         raise ParseError("a note has no control characters but newlines")
     return text
 

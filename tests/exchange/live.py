@@ -23,9 +23,10 @@ import uvicorn
 
 from broker.client import HubClient
 from broker.hub.app import create_app
+from broker.hub.attachment_files import AttachmentFiles
 from broker.hub.setup import init_hub, load_repository, open_ledger
 from broker.policy.rules import default_texts
-from broker.serving import server_config
+from broker.serving import EndingServer, server_config
 from broker.settings import HubSettings, Listen
 from keys.ceremony import TrustSigner, init_repository, member_request, read_member_request
 from keys.default_council import default_council
@@ -134,7 +135,7 @@ class LiveHub:
     def _found(self) -> None:
         self.data.mkdir(parents=True)
         self.keystore = Keystore.create(self.data / "keystore", PASSPHRASE, CHEAP)
-        settings = HubSettings(
+        settings = self.settings = HubSettings(
             exchange=EXCHANGE,
             listen=Listen(host="127.0.0.1", port=self.port),
             operator=Listen(host="127.0.0.1", port=0),
@@ -181,12 +182,13 @@ class LiveHub:
     def start(self) -> None:
         """Serve over TLS on a thread."""
         self.ledger = open_ledger(self.data, self.keystore, self.now_unix)
-        app = create_app(EXCHANGE, self.ledger, self.now_unix)
+        files = AttachmentFiles.open(self.data, self.settings)
+        self.app = create_app(EXCHANGE, self.ledger, files, self.now_unix)
         certificate, key = self.data / "tls.crt", self.data / "tls.key"
-        config = server_config(app, "127.0.0.1", self.port, certificate, key)
+        config = server_config(self.app, "127.0.0.1", self.port, certificate, key)
         # On a thread uvloop does not close while a client has not ended its side of TLS.
         config.loop = "asyncio"
-        self._server = uvicorn.Server(config)
+        self._server = EndingServer(config, self.app.state.hub.inboxes.close)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         deadline = time.monotonic() + 20

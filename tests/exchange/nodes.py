@@ -32,7 +32,7 @@ from schemas.samples import new_bulletin
 from tests.exchange.live import CHEAP, EXCHANGE, PASSPHRASE, LiveHub, free_port, new_id, now
 
 UNITS = ("judicial", "main")
-QUICK = Pace(refresh_seconds=0.3, idle_seconds=0.1, long_poll_seconds=2)
+QUICK = Pace(refresh_seconds=0.3, idle_seconds=0.1, long_poll_seconds=2, round_seconds=0.5)
 WAIT_SECONDS = 20.0
 
 
@@ -81,20 +81,34 @@ class LiveNode:
 
     def call(self, method: str, path: str, unit: str = "main", **more: Any) -> httpx.Response:
         """Call the agency interface of a desk; `path` is what follows the desk."""
+        return self._call(method, f"/desks/{self.member}/{unit}{path}", unit, **more)
+
+    def status(self, unit: str = "main") -> dict[str, Any]:
+        """How the node is, as a desk's token may see it."""
+        found: dict[str, Any] = self._call("GET", "/status", unit).json()
+        return found
+
+    def _call(self, method: str, path: str, unit: str, **more: Any) -> httpx.Response:
         desk = f"{self.member}/{unit}"
         context = tls_context((self.data / "tls.crt").read_text("ascii"))
         with httpx.Client(verify=context, base_url=f"https://127.0.0.1:{self.port}") as client:
-            headers = {"Authorization": f"Bearer {self.tokens[desk]}"}
-            return client.request(method, f"/v1/desks/{desk}{path}", headers=headers, **more)
+            headers = {"Authorization": f"Bearer {self.tokens[desk]}"} | more.pop("headers", {})
+            return client.request(method, f"/v1{path}", headers=headers, **more)
 
-    def send(self, document: bytes, *recipients: str, unit: str = "main") -> httpx.Response:
+    def call_node(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Call what is of the whole node, with the token of its main desk; `path` follows `/v1`."""
+        return self._call(method, path, "main", **more)
+
+    def send(
+        self, document: bytes, *recipients: str, unit: str = "main", precedence: str = "routine"
+    ) -> httpx.Response:
         """Hand in a bulletin."""
         return self.call(
             "POST",
             "/bulletins",
             unit,
             content=document,
-            params={"to": list(recipients), "precedence": "routine"},
+            params={"to": list(recipients), "precedence": precedence},
         )
 
     def inbox(self, unit: str = "main") -> list[dict[str, Any]]:
@@ -108,12 +122,14 @@ class LiveNode:
         return {each["desk"]: each["state"] for each in sent["recipients"]}
 
 
-def document(desk: str, marker: str, kind: Kind = Kind.THREAT_BULLETIN) -> tuple[str, bytes]:
+def document(
+    desk: str, marker: str, kind: Kind = Kind.THREAT_BULLETIN, **changed: Any
+) -> tuple[str, bytes]:
     """A valid bulletin of a desk whose title has a marker; its id and its bytes."""
     bulletin_id = new_id()
     value = new_bulletin(kind, "en", desk, bulletin_id, now())
     value["title"] = {"en": marker}
-    return bulletin_id, dump_json(value)
+    return bulletin_id, dump_json(value | changed)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from broker import client as room
+from broker import calls as room
 from broker.client import HubClient, TrustFileAbsent
 from keys.signing import RequestSigningKey
 from schemas.directory import HubAddress

@@ -16,17 +16,20 @@ from pydantic import BaseModel
 from broker.db import reading
 from broker.node.api.service import Node
 from broker.node.api.tokens import Action, Token, authorise, find_token
+from broker.node.outbox.attachments import Uploads
 from broker.node.sync import Sync
 from schemas.errors import Problem
 from schemas.limits import INBOX_PAGE_MAX
 from schemas.loader import dump_json
 from schemas.scalars import MEMBER_PATTERN, UNIT_PATTERN
 
-_UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 Member = Annotated[str, Path(pattern=f"^{MEMBER_PATTERN}$", examples=["ly"])]
 Unit = Annotated[str, Path(pattern=f"^{UNIT_PATTERN}$", examples=["main"])]
-BulletinId = Annotated[str, Path(pattern=_UUID, examples=["019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"])]
+BulletinId = Annotated[
+    str, Path(pattern=UUID_PATTERN, examples=["019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"])
+]
 Limit = Annotated[int, Query(ge=1, le=INBOX_PAGE_MAX)]
 
 _bearer = HTTPBearer(auto_error=False, description="`barid node token create` makes one.")
@@ -38,6 +41,7 @@ class Serving:
 
     node: Node
     sync: Sync
+    uploads: Uploads
 
 
 def serving_of(request: Request) -> Serving:

@@ -5,18 +5,21 @@ May import the node's views; `routes` declares with it, and a test reads each ex
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from broker.node.api.alarm_views import ALARM_EXAMPLES
+from broker.node.api.inbox_views import ExportView, Inbox, ThreadView
 from broker.node.api.views import (
     CheckView,
     DirectoryView,
-    Inbox,
     QueuedView,
     SentList,
     SentView,
     StatusView,
+    UploadView,
 )
 
 _ID: Final = "019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
@@ -75,7 +78,13 @@ _VERIFIED: Final = {
     "read": "2026-11-24T22:05:00Z",
 }
 
-RECEIVED: Final[dict[str, Any]] = {"verified": _VERIFIED, "bulletin": THREAT_BULLETIN}
+_MARKS: Final = {"superseded_by": _ENVELOPE}
+
+RECEIVED: Final[dict[str, Any]] = {
+    "verified": _VERIFIED,
+    "marks": _MARKS,
+    "bulletin": THREAT_BULLETIN,
+}
 
 _STEPS: Final = [
     {"state": "queued", "at": "2026-11-24T22:00:00Z", "policies": []},
@@ -88,6 +97,7 @@ _STEPS: Final = [
 ]
 
 EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
+    **ALARM_EXAMPLES,
     QueuedView: {
         "id": _ID,
         "desk": "ly/main",
@@ -130,6 +140,44 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
         ],
         "next": "2-7",
     },
+    ExportView: {
+        "verified": _VERIFIED,
+        "marks": {"exported": "2026-11-24T22:06:00Z"},
+        "document": "eyJ2ZXJzaW9uIjoxfQ==",
+        "statement": {
+            "payloadType": "application/vnd.barid.envelope.v1+json",
+            "payload": "eyJ2IjoxfQ==",
+            "signatures": [{"keyid": _HASH, "sig": base64.b64encode(bytes(3373)).decode()}],
+        },
+        "receipt": {
+            "entry": "eyJ0eXBlIjoiZW52ZWxvcGUuYWNjZXB0ZWQifQ==",
+            "salt": base64.b64encode(bytes(32)).decode(),
+            "places": [],
+            "index": 17,
+            "path": [_HASH],
+            "checkpoint": "tripoli-demo/exchange/1\n18\n",
+        },
+    },
+    ThreadView: {
+        "bulletins": [
+            {
+                **_SUMMARY,
+                "direction": "received",
+                "desk": "ly/main",
+                "at": "2026-11-24T22:00:02Z",
+                "read": "2026-11-24T22:05:00Z",
+            },
+            {
+                **_SUMMARY,
+                "direction": "sent",
+                "desk": "tn/main",
+                "id": _ENVELOPE,
+                "at": "2026-11-24T22:30:00Z",
+                "in_reply_to": {"desk": "ly/main", "id": _ID},
+            },
+        ],
+        "complete": True,
+    },
     DirectoryView: {
         "exchange": "tripoli-demo",
         "entry": 3,
@@ -152,6 +200,7 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
             }
         ],
     },
+    UploadView: {"offset": 4194304, "size": 20971520},
     StatusView: {
         "exchange": "tripoli-demo",
         "test": True,
@@ -175,7 +224,7 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
             {
                 "kind": "gap",
                 "subject": "tn/main > ly/main",
-                "text": "in tripoli-demo/exchange/1 the places reach 5, and 4 are here",
+                "text": "in tripoli-demo/exchange/1 1 of the places up to the last are missing",
                 "first_seen": "2026-11-24T21:40:00Z",
                 "last_seen": "2026-11-24T21:45:00Z",
                 "times": 3,

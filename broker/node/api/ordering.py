@@ -6,12 +6,14 @@ May import FastAPI and the node's own rooms; `routes` uses it for sending and fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Query
 
+from broker.node.api.access import UUID_PATTERN
 from broker.node.api.examples import THREAT_BULLETIN
-from broker.node.outbox.queueing import Order
+from broker.node.outbox.checking import Order
 from schemas.bulletin.vocabularies import Precedence
 from schemas.errors import Problem
 from schemas.limits import RECIPIENTS_MAX
@@ -28,14 +30,29 @@ class Where:
     groups: tuple[str, ...]
     precedence: Precedence
     expires: str | None
+    supersedes: str | None
+    separately: bool
 
     def order(self, desk: str, document: bytes) -> Order:
         """The order that a bulletin and this query make. Raises Problem `bad-parameter`."""
-        try:
-            expires = None if self.expires is None else parse_time(self.expires)
-        except ValueError as error:
-            raise Problem("bad-parameter", f"expires: {error}") from error
-        return Order(desk, document, self.to, self.groups, self.precedence, expires)
+        return Order(
+            desk,
+            document,
+            self.to,
+            self.groups,
+            self.precedence,
+            read_expires(self.expires),
+            supersedes=self.supersedes,
+            separately=self.separately,
+        )
+
+
+def read_expires(text: str | None) -> datetime | None:
+    """Read the query's `expires`. Raises Problem `bad-parameter`."""
+    try:
+        return None if text is None else parse_time(text)
+    except ValueError as error:
+        raise Problem("bad-parameter", f"expires: {error}") from error
 
 
 def read_where(
@@ -54,9 +71,22 @@ def read_where(
             description="UTC, at most 30 days ahead, as 2026-12-24T22:00:00Z; by default 30 days."
         ),
     ] = None,
+    supersedes: Annotated[
+        str | None,
+        Query(
+            pattern=UUID_PATTERN,
+            description="The bulletin of this desk that this one replaces. Without `to` and `group` it goes"
+            " where that one went; so does a withdrawal.",
+        ),
+    ] = None,
+    *,
+    separately: Annotated[
+        bool,
+        Query(description="An envelope for each desk, since they must not learn of each other."),
+    ] = False,
 ) -> Where:
     """Read the query; FastAPI calls it."""
-    return Where(tuple(to), tuple(group), precedence, expires)
+    return Where(tuple(to), tuple(group), precedence, expires, supersedes, separately)
 
 
 BODY: Final[dict[str, Any]] = {
@@ -79,5 +109,9 @@ BULLETIN_PROBLEMS: Final = (
     "too-large",
     "attachments-missing",
     "unknown-recipient",
+    "original-unknown",
+    "original-desks",
+    "original-withdrawal",
+    "withdrawn",
     "busy",
 )

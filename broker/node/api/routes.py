@@ -23,22 +23,19 @@ from broker.node.api.access import (
 )
 from broker.node.api.directory_view import show_directory
 from broker.node.api.documented import problems
-from broker.node.api.examples import RECEIVED, example_of
+from broker.node.api.examples import example_of
 from broker.node.api.ordering import BODY, BULLETIN_PROBLEMS, Where, read_where
 from broker.node.api.tokens import Action
 from broker.node.api.views import (
     CheckView,
     DirectoryView,
-    Inbox,
     QueuedView,
-    ReceivedView,
     SentList,
     SentView,
     StatusView,
 )
 from broker.serving import read_body
 from schemas.limits import BULLETIN_BYTES_MAX, INTEGER_MAX
-from schemas.loader import dump_json
 
 router = APIRouter(prefix="/v1")
 
@@ -130,66 +127,6 @@ async def get_sent(
     return json_answer(
         await asyncio.to_thread(serving_of(request).node.sent_one, desk, bulletin_id)
     )
-
-
-@router.get(
-    "/desks/{member}/{unit}/inbox",
-    response_model=Inbox,
-    responses={
-        200: example_of(Inbox, "By precedence, then arrival."),
-        **problems("token-scope"),
-    },
-)
-async def get_inbox(
-    request: Request,
-    token: Bearer,
-    member: Member,
-    unit: Unit,
-    *,
-    unread: Annotated[bool, Query(description="Only what nobody has opened.")] = False,
-    limit: Limit = 50,
-    after: Annotated[str | None, Query(pattern=r"^[0-3]-\d{1,16}$")] = None,
-) -> Response:
-    """Received bulletins, verified and opened; listing them answers nothing to their senders."""
-    desk = desk_of(token, member, unit, Action.READ)
-    cursor = None if after is None else (int(after[0]), int(after[2:]))
-    node = serving_of(request).node
-
-    def find() -> Inbox:
-        return node.inbox(desk, unread=unread, limit=limit, after=cursor)
-
-    return json_answer(await asyncio.to_thread(find))
-
-
-@router.get(
-    "/desks/{member}/{unit}/inbox/{sender_member}/{sender_unit}/{bulletin_id}",
-    response_model=ReceivedView,
-    responses={
-        200: {
-            "description": "The bulletin, exactly as it was sealed, and by what it was verified.",
-            "content": {"application/json": {"examples": {"received": {"value": RECEIVED}}}},
-        },
-        **problems("token-scope", "not-found"),
-    },
-)
-async def read_received(
-    request: Request,
-    token: Bearer,
-    member: Member,
-    unit: Unit,
-    sender_member: Member,
-    sender_unit: Unit,
-    bulletin_id: BulletinId,
-) -> Response:
-    """Read one bulletin; from then on its sender sees it as read."""
-    desk = desk_of(token, member, unit, Action.READ)
-    serving, sender = serving_of(request), f"{sender_member}/{sender_unit}"
-    document, verified = await asyncio.to_thread(serving.node.read, desk, sender, bulletin_id)
-    serving.sync.owes_answers(desk)
-    # The bulletin's own bytes, which were checked to be strict JSON: nothing is written anew.
-    body = b'{"verified":' + dump_json(verified) + b',"bulletin":' + document + b"}"
-    headers = {"Cache-Control": "no-store"}
-    return Response(body, 200, headers, media_type="application/json")
 
 
 @router.get(

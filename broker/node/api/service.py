@@ -6,19 +6,19 @@ the database, and run on threads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import func, select
 
-from broker.db import reading, writing
+from broker.db import reading
 from broker.node import tables
 from broker.node.alarms import list_alarms
 from broker.node.api.showing import (
     delivery_view,
     envelope_view,
-    received_summary,
+    reply_view,
     sent_summary,
     states_view,
 )
@@ -27,29 +27,22 @@ from broker.node.api.views import (
     CheckView,
     DecisionView,
     HubView,
-    Inbox,
     LogsView,
     QueuedView,
     SentList,
     SentView,
     StatusView,
-    Verified,
 )
 from broker.node.clock import Clock
 from broker.node.home import Home
-from broker.node.inbox import received
 from broker.node.line import Line
-from broker.node.outbox.deliveries import deliveries_of, states_of
-from broker.node.outbox.queueing import Order, Queued, check, queue
+from broker.node.outbox.checking import Order, check
+from broker.node.outbox.deliveries import DeliveryKey, deliveries_of, states_of
+from broker.node.outbox.originals import followers_of
+from broker.node.outbox.queueing import Queued, queue
+from broker.node.outbox.resending import resend
 from broker.node.outbox.state import DeliveryState
-from keys.envelope import parse_header
-from schemas.entries import EnvelopeAccepted, parse_exchange_entry
 from schemas.errors import Problem
-from schemas.limits import STATEMENT_BYTES_MAX
-from schemas.loader import parse
-from schemas.problems import PROBLEM_BYTES_MAX
-from schemas.receipts import Receipt
-from schemas.statements import Statement
 
 _LIST_BYTES_MAX: Final = 1024 * 1024
 
@@ -70,7 +63,8 @@ class Node:
 
     def check(self, order: Order) -> CheckView:
         """Validate a bulletin and ask the access rules; nothing is stored. Raises as `check`."""
-        checked = check(order, self.line.state, self.clock())
+        with reading(self.home.engine) as connection:
+            checked = check(connection, order, self.line.state, self.clock())
         return CheckView(
             id=checked.bulletin.id,
             allowed=all(decision.allowed for decision in checked.decisions.values()),
@@ -78,14 +72,35 @@ class Node:
                 DecisionView(desk=desk, allowed=decision.allowed, policies=decision.policies)
                 for desk, decision in checked.decisions.items()
             ),
+            warnings=checked.warnings,
         )
 
     def queue(self, order: Order) -> QueuedView:
         """Take a bulletin into the outbox. Raises as `queue`."""
-        queued: Queued = queue(self.home, order, self.line.state, self.clock())
+        return self._queued(order.desk, queue(self.home, order, self.line.state, self.clock()))
+
+    def resend(self, key: DeliveryKey, expires: datetime | None, *, confirmed: bool) -> QueuedView:
+        """Queue a bulletin again for one desk. Raises as `resend`."""
+        state, now = self.line.state, self.clock()
+        queued = resend(self.home, key, state, now, expires=expires, confirmed=confirmed)
+        return self._queued(key.desk, queued)
+
+    def _queued(self, desk: str, queued: Queued) -> QueuedView:
         return QueuedView(
-            id=queued.bulletin_id, desk=order.desk, recipients=states_view(queued.deliveries)
+            id=queued.bulletin_id, desk=desk, recipients=states_view(queued.deliveries)
         )
+
+    def document(self, desk: str, bulletin_id: str) -> bytes:
+        """The exact bytes of an own bulletin. Raises Problem: `not-found`."""
+        column = tables.outgoing_bulletin.c
+        query = select(column.document).where(
+            column.desk == desk, column.bulletin_id == bulletin_id
+        )
+        with reading(self.home.engine) as connection:
+            found: bytes | None = connection.execute(query).scalar_one_or_none()
+        if found is None:
+            raise Problem("not-found", "this desk has sent no such bulletin")
+        return found
 
     def sent(self, desk: str, limit: int, after: int | None) -> SentList:
         """Own bulletins, the newest first."""
@@ -119,6 +134,7 @@ class Node:
             if row is None:
                 raise Problem("not-found", "this desk has sent no such bulletin")
             deliveries = deliveries_of(connection, desk, bulletin_id)
+            followers = followers_of(connection, desk, bulletin_id)
             envelopes = connection.execute(
                 select(envelope)
                 .where(envelope.c.desk == desk, envelope.c.bulletin_id == bulletin_id)
@@ -135,62 +151,16 @@ class Node:
             precedence=summary.precedence,
             queued=summary.queued,
             expires=summary.expires,
+            withdraws=row.withdraws,
+            supersedes=row.supersedes,
+            withdrawn=summary.withdrawn,
+            withdrawn_by=followers.withdrawn_by if row.withdrawn is not None else None,
+            superseded_by=followers.superseded_by,
+            in_reply_to=reply_view(row),
+            separately=bool(row.separately),
             witnessed=False,
             recipients=tuple(delivery_view(each) for each in deliveries),
             envelopes=tuple(envelope_view(each) for each in envelopes),
-        )
-
-    def inbox(self, desk: str, *, unread: bool, limit: int, after: tuple[int, int] | None) -> Inbox:
-        """Received bulletins by precedence, then arrival."""
-        with reading(self.home.engine) as connection:
-            found = received.list_received(
-                connection, desk, unread=unread, after=after, limit=limit + 1
-            )
-        shown = found[:limit]
-        last = shown[-1] if len(found) > limit else None
-        return Inbox(
-            bulletins=tuple(received_summary(each) for each in shown),
-            next=None if last is None else f"{last.precedence.rank}-{last.number}",
-        )
-
-    def read(self, desk: str, sender: str, bulletin_id: str) -> tuple[bytes, Verified]:
-        """Open a received bulletin for a person, and owe its sender the answer `read`.
-
-        Returns:
-            The exact bytes, and by what they were verified.
-
-        Raises:
-            Problem: `not-found`.
-        """
-        now = self.clock()
-        with writing(self.home.engine) as connection:
-            found = received.find_received(connection, desk, sender, bulletin_id)
-            if found is None:
-                raise Problem("not-found", "this desk has received no such bulletin")
-            received.mark_read(connection, desk, sender, bulletin_id, now)
-        statement = parse(Statement, found.statement, 2 * STATEMENT_BYTES_MAX)
-        header = parse_header(statement)
-        receipt = parse(Receipt, found.receipt, PROBLEM_BYTES_MAX)
-        entry = parse_exchange_entry(receipt.entry)
-        policies: Sequence[str] = ()
-        if isinstance(entry, EnvelopeAccepted):
-            policies = next(each.policies for each in entry.recipients if each.desk == desk)
-        return found.summary.document, Verified(
-            sender=sender,
-            signer=statement.signatures[0].keyid,
-            envelope=found.envelope_id,
-            content=found.content,
-            precedence=header.precedence,
-            created=header.created,
-            expires=header.expires,
-            logged=entry.at,
-            origin=found.origin,
-            index=found.index,
-            leaf=found.leaf,
-            policies=tuple(policies),
-            witnessed=False,
-            received=found.summary.received,
-            read=found.summary.read or now,
         )
 
     def status(self, desk: str) -> StatusView:
@@ -205,10 +175,13 @@ class Node:
             ).all()
             unread = connection.execute(
                 select(func.count()).where(
-                    received.c.desk == desk, received.c.read.is_(None), received.c.quarantined == 0
+                    received.c.desk == desk,
+                    received.c.read.is_(None),
+                    received.c.withdrawn.is_(None),
+                    received.c.quarantined == 0,
                 )
             ).scalar_one()
-            alarms = list_alarms(connection)
+            alarms = list_alarms(connection, desks=self.home.desks, desk=desk)
         reach, state = self.line.reach, self.line.state
         return StatusView(
             exchange=self.home.exchange,

@@ -13,14 +13,12 @@ from sqlalchemy import Row
 from broker.node.api.views import (
     DeliveryView,
     EnvelopeView,
-    MarkingView,
-    ReceivedSummary,
     RecipientState,
+    ReplyView,
     SentSummary,
     StepView,
 )
 from broker.node.clock import from_seconds
-from broker.node.inbox.received import Summary
 from broker.node.outbox.deliveries import Delivery
 from broker.node.outbox.state import DeliveryState, OutboxState
 from schemas.bulletin import parse_bulletin
@@ -48,8 +46,14 @@ def sent_summary(row: Row[Any], states: Mapping[str, DeliveryState]) -> SentSumm
         precedence=Precedence(row.precedence),
         queued=from_seconds(row.queued),
         expires=from_seconds(row.expires),
+        withdrawn=None if row.withdrawn is None else from_seconds(row.withdrawn),
         recipients=states_view(states),
     )
+
+
+def reply_view(row: Row[Any]) -> ReplyView | None:
+    """What an own bulletin answers."""
+    return None if row.reply_id is None else ReplyView(desk=row.reply_desk, id=row.reply_id)
 
 
 def delivery_view(delivery: Delivery) -> DeliveryView:
@@ -79,23 +83,4 @@ def envelope_view(row: Row[Any]) -> EnvelopeView:
         sealed=from_seconds(row.created),
         receipt=None if row.receipt is None else parse(Receipt, row.receipt, PROBLEM_BYTES_MAX),
         problem=row.problem,
-    )
-
-
-def received_summary(summary: Summary) -> ReceivedSummary:
-    """A received bulletin, as the inbox shows it."""
-    bulletin = parse_bulletin(summary.document)
-    return ReceivedSummary(
-        sender=summary.sender,
-        id=bulletin.id,
-        kind=bulletin.kind,
-        status=bulletin.status,
-        title=bulletin.title,
-        topics=bulletin.topics,
-        marking=MarkingView(
-            tlp=bulletin.marking.tlp, classification=bulletin.marking.classification
-        ),
-        precedence=summary.precedence,
-        received=summary.received,
-        read=summary.read,
     )

@@ -5,7 +5,7 @@ May import pydantic and `schemas`; `service` fills them, `routes` sends them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -18,7 +18,6 @@ from schemas.bulletin.vocabularies import (
     Precedence,
     Status,
     Tlp,
-    Topic,
 )
 from schemas.directory import Names
 from schemas.receipts import AcknowledgementProof, Receipt
@@ -59,15 +58,19 @@ class DecisionView(Message):
 
 
 class CheckView(Message):
-    """A bulletin that is well-formed, and what the access rules say; nothing was stored."""
+    """A bulletin that is well-formed, and what the access rules say; nothing was stored.
+
+    `warnings` are for a person to look at: nothing is refused for them.
+    """
 
     id: Uuid7
     allowed: bool
     recipients: tuple[DecisionView, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class SentSummary(Message):
-    """An own bulletin as a list shows it."""
+    """An own bulletin as a list shows it; `withdrawn` is when this desk withdrew it."""
 
     id: Uuid7
     kind: Kind
@@ -76,6 +79,7 @@ class SentSummary(Message):
     precedence: Precedence
     queued: UtcTime
     expires: UtcTime
+    withdrawn: UtcTime | None = None
     recipients: tuple[RecipientState, ...]
 
 
@@ -120,8 +124,20 @@ class EnvelopeView(Message):
     problem: Word | None = None
 
 
+class ReplyView(Message):
+    """The bulletin that another one answers."""
+
+    desk: DeskId
+    id: Uuid7
+
+
 class SentView(Message):
-    """An own bulletin: its deliveries and envelopes. The exchange has no witnesses yet."""
+    """An own bulletin: its deliveries and envelopes. The exchange has no witnesses yet.
+
+    `withdraws` and `supersedes` name the earlier bulletin of this desk that it is about; `withdrawn` (when)
+    with `withdrawn_by`, and `superseded_by`, say what became of it; `separately`: no recipient learns of
+    another.
+    """
 
     id: Uuid7
     desk: DeskId
@@ -132,6 +148,13 @@ class SentView(Message):
     precedence: Precedence
     queued: UtcTime
     expires: UtcTime
+    withdraws: Uuid7 | None = None
+    supersedes: Uuid7 | None = None
+    withdrawn: UtcTime | None = None
+    withdrawn_by: Uuid7 | None = None
+    superseded_by: Uuid7 | None = None
+    in_reply_to: ReplyView | None = None
+    separately: bool = False
     witnessed: bool
     recipients: tuple[DeliveryView, ...]
     envelopes: tuple[EnvelopeView, ...]
@@ -142,59 +165,6 @@ class MarkingView(Message):
 
     tlp: Tlp
     classification: Classification
-
-
-class ReceivedSummary(Message):
-    """A received bulletin as the inbox shows it."""
-
-    sender: DeskId
-    id: Uuid7
-    kind: Kind
-    status: Status
-    title: LineMap
-    topics: tuple[Topic, ...]
-    marking: MarkingView
-    precedence: Precedence
-    received: UtcTime
-    read: UtcTime | None = None
-
-
-class Inbox(Message):
-    """Received bulletins by precedence, then arrival; `next` is what to ask with as `after`."""
-
-    bulletins: tuple[ReceivedSummary, ...]
-    next: Annotated[str, Field(pattern=r"^[0-3]-\d{1,16}$")] | None = None
-
-
-class Verified(Message):
-    """By what a received bulletin was verified, before it was stored.
-
-    `signer` is the keyid of the sender's node identity; `policies` are the access rules that permitted
-    it to this desk; `origin`, `index` and `leaf` say where it stands in the log.
-    """
-
-    sender: DeskId
-    signer: Sha256Hex
-    envelope: Uuid7
-    content: Sha256Hex
-    precedence: Precedence
-    created: UtcTime
-    expires: UtcTime
-    logged: UtcTime
-    origin: str
-    index: Count
-    leaf: Sha256Hex
-    policies: tuple[str, ...]
-    witnessed: bool
-    received: UtcTime
-    read: UtcTime
-
-
-class ReceivedView(Message):
-    """A received bulletin, exactly as it was sealed, and by what it was verified."""
-
-    verified: Verified
-    bulletin: dict[str, Any]
 
 
 class DeskInfo(Message):
@@ -246,6 +216,13 @@ class LogsView(Message):
     directory_entry: Count | None = None
     directory_since: UtcTime | None = None
     directory_versions: Annotated[dict[str, Count], Field(default_factory=dict)]
+
+
+class UploadView(Message):
+    """How far the upload of an attachment has come, in bytes of the file."""
+
+    offset: Count
+    size: Count
 
 
 class AlarmView(Message):

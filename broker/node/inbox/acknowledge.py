@@ -36,6 +36,10 @@ _SIGNED_FOR_SECONDS: Final = CREATED_SKEW_SECONDS_MAX // 2
 _SIGNED_AT_ONCE: Final = 10 * ACKNOWLEDGED_ITEMS_MAX
 """Answers read in one pass: ten full statements."""
 
+_TURN: Final = {Result.DELIVERED.value: 0, Result.READ.value: 1}
+_LAST: Final = len(_TURN)
+"""Whose turn it is among answers that are owed: the hub takes none before what must precede it."""
+
 
 class AcknowledgementState(StrEnum):
     """Where a signed acknowledgement stands."""
@@ -147,8 +151,8 @@ def _batches(rows: Iterable[Row[Any]]) -> list[list[Row[Any]]]:
             batches.append([])
         batches[-1].append(row)
     flat = [batch for batches in groups.values() for batch in batches]
-    # A bulletin is delivered before it is read, also where an earlier read opened the group.
-    return sorted(flat, key=lambda b: (b[0].result != Result.DELIVERED, b[0].answer_id))
+    # Delivered, then read, then withdrawn, also where an earlier answer opened the group.
+    return sorted(flat, key=lambda b: (_TURN.get(b[0].result, _LAST), b[0].answer_id))
 
 
 def _sign(home: Home, desk: str, batch: list[Row[Any]], now: datetime) -> Statement:
@@ -176,11 +180,11 @@ def _sign(home: Home, desk: str, batch: list[Row[Any]], now: datetime) -> Statem
 
 
 def statements_to_send(home: Home, desk: str) -> tuple[Statement, ...]:
-    """The desk's signed acknowledgements that the hub has not confirmed: delivered, then the others."""
+    """The desk's signed acknowledgements that the hub has not confirmed: delivered, read, the others."""
     sent, answer = tables.acknowledgement, tables.answer
     mine = answer.c.acknowledgement == sent.c.pae
-    later = case((answer.c.result == Result.DELIVERED, 0), else_=1)
-    kind = select(func.min(later)).where(mine).scalar_subquery()
+    turn = case(_TURN, value=answer.c.result, else_=_LAST)
+    kind = select(func.min(turn)).where(mine).scalar_subquery()
     first = select(func.min(answer.c.answer_id)).where(mine).scalar_subquery()
     with reading(home.engine) as connection:
         rows = connection.execute(

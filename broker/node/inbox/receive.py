@@ -22,11 +22,13 @@ fault a failure is.
     content     15
     release     16
     -- up to here the sender's, provable with the content key: rejected, with the reason
-    attachments 17 missing bytes are the hub's fault at any time
+    attachments 17 each opens to its end, to the file that the bulletin names: else the sender's, too
+    -- the bytes of an attachment, missing or altered, are the hub's fault at any time
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -39,10 +41,12 @@ from keys.envelope import check_body, check_slot, parse_header
 from keys.history import DirectoryState
 from keys.release import verify_release
 from keys.sealing import SealingPrivateKey, open_slot
+from keys.streams import attachment_label, open_stream, sealed_size
 from schemas.bulletin import Bulletin, parse_bulletin
 from schemas.bulletin.agreement import check_against_header
+from schemas.bulletin.parts import BulletinReference
 from schemas.entries import EnvelopeAccepted
-from schemas.envelope import Header
+from schemas.envelope import AttachmentRef, Header, SealedPart
 from schemas.errors import BaridError, Fault, ParseError, Problem, VerificationError
 from schemas.receipts import InboxItem
 
@@ -78,6 +82,19 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Enclosed:
+    """An attachment, as bulletin, header and sealed part describe it together."""
+
+    name: str = field(repr=False)
+    media_type: str
+    size_bytes: int
+    """Of the plaintext, as `sha256`."""
+    sha256: str
+    sealed: AttachmentRef
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """What was inside, verified to the end: the bulletin's exact bytes, and what proves them."""
 
@@ -85,6 +102,8 @@ class Opened:
     content_key: bytes = field(repr=False)
     retain_until: datetime | None
     review_by: datetime | None
+    in_reply_to: BulletinReference | None = None
+    attachments: tuple[Enclosed, ...] = ()
 
 
 def check_entry(item: InboxItem, desk: str, log: LogVerifier) -> Arrived:
@@ -165,7 +184,7 @@ def check_sealed(arrived: Arrived, body: bytes, state: DirectoryState) -> None:
 def open_sealed(
     arrived: Arrived, body: bytes, private: SealingPrivateKey | None, state: DirectoryState
 ) -> Opened:
-    """Steps 10 to 17: open the slot, then the body, and check what is inside.
+    """Steps 10 to 16: open the slot, then the body, and check what is inside.
 
     Args:
         arrived: steps 1 to 3, after `check_sealed`.
@@ -174,17 +193,38 @@ def open_sealed(
         state: of the directory log at the entry's `directory_size`.
 
     Raises:
-        Faulty: nobody's fault, the sender's with the content key, or the hub's for attachments.
+        Faulty: nobody's fault, or the sender's with the content key.
     """
     content_key = _open_slot(arrived, private)
     try:
-        opened = _open_body(arrived, body, content_key, state)
+        return _open_body(arrived, body, content_key, state)
     except Problem as problem:
         raise Faulty(Fault.SENDER, problem, content_key) from problem
-    if arrived.header.attachments:
-        # This version's hub stores none, so that it should never have accepted the envelope.
-        raise Faulty(Fault.HUB, Problem("attachments-missing"))
-    return opened
+
+
+def open_attachments(
+    arrived: Arrived, opened: Opened, read: Callable[[AttachmentRef], Iterable[bytes]]
+) -> None:
+    """Step 17: open each attachment to its end; nothing of it is kept.
+
+    Args:
+        arrived: steps 1 to 9.
+        opened: steps 10 to 16.
+        read: gives an attachment's ciphertext, whose SHA-256 the caller has checked.
+
+    Raises:
+        Faulty: the sender's fault, with the content key.
+    """
+    header = arrived.header
+    for each in opened.attachments:
+        label = attachment_label(header.exchange, header.bulletin.id, each.sealed.id)
+        stream = open_stream(read(each.sealed), each.key, label, each.size_bytes, each.sha256)
+        try:
+            for _ in stream:
+                pass
+        except VerificationError as error:
+            problem = Problem("attachment-unreadable", f"{each.sealed.id}: {error}")
+            raise Faulty(Fault.SENDER, problem, opened.content_key) from error
 
 
 def keyid_of(arrived: Arrived) -> str:
@@ -242,4 +282,33 @@ def _open_body(arrived: Arrived, body: bytes, content_key: bytes, state: Directo
         sender.release,
         sender.release_threshold,
     )
-    return Opened(inside.bulletin_json, content_key, bulletin.retain_until, bulletin.review_by)
+    return Opened(
+        inside.bulletin_json,
+        content_key,
+        bulletin.retain_until,
+        bulletin.review_by,
+        bulletin.in_reply_to,
+        _enclosed(bulletin, header, inside.sealed_part),
+    )
+
+
+def _enclosed(bulletin: Bulletin, header: Header, sealed_part: SealedPart) -> tuple[Enclosed, ...]:
+    """Put together what is known of each attachment; their ids agree already, in their order."""
+    keys = sealed_part.attachment_keys
+    if set(keys) != {each.id for each in header.attachments}:
+        raise Problem("attachment-unreadable", "the keys are not exactly those of the attachments")
+    pairs = tuple(zip(bulletin.attachments, header.attachments, strict=True))
+    for inside, outside in pairs:
+        if outside.size != sealed_size(inside.size):
+            raise Problem("attachment-unreadable", f"{outside.id} is not as long as its file")
+    return tuple(
+        Enclosed(
+            name=inside.name,
+            media_type=inside.media_type,
+            size_bytes=inside.size,
+            sha256=inside.sha256,
+            sealed=outside,
+            key=keys[outside.id],
+        )
+        for inside, outside in pairs
+    )

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_once
 
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.alarms import AlarmKind, clear_alarms, raise_alarm
 from broker.node.clock import to_seconds
 from broker.node.inbox.acknowledge import Logged, note_answer
 from broker.node.inbox.receive import Arrived, Opened
 from broker.node.inbox.received import find_shown
+from broker.node.inbox.withdrawals import (
+    answer_withdrawn,
+    apply_earlier,
+    apply_to_original,
+    names_a_withdrawal,
+)
 from broker.node.places import note_places
 from schemas.acknowledgements import Result
 from schemas.errors import Problem
@@ -31,6 +38,8 @@ class Stored(StrEnum):
     """A bulletin that nobody here has seen."""
     AGAIN = "again"
     """A bulletin that came before, in another envelope: answered again, shown once."""
+    WITHDRAWN = "withdrawn"
+    """Its withdrawal was here before it: kept as evidence, answered so, never shown."""
     TWO_CONTENTS = "two_contents"
     """Another content came under this id before: both are kept, this one is quarantined."""
     REJECTED = "rejected"
@@ -46,6 +55,11 @@ def is_known(connection: Connection, desk: str, sender: str, envelope_id: str) -
         column.desk == desk, column.sender == sender, column.envelope_id == envelope_id
     )
     return connection.execute(found).first() is not None
+
+
+def missed_subject(desk: str, sender: str, bulletin_id: str) -> str:
+    """What the alarm is about that a bulletin expired before it was here."""
+    return f"{desk} {sender} {bulletin_id}"
 
 
 def store_opened(
@@ -66,13 +80,16 @@ def store_opened(
     header = arrived.header
     if not _is_first(connection, arrived):
         return Stored.KNOWN
+    if names_a_withdrawal(connection, arrived.desk, header):
+        problem = Problem("original-withdrawal")
+        return _reject(connection, arrived, problem, opened.content_key, body, now)
     shown = find_shown(connection, arrived.desk, header.from_, header.bulletin.id)
     differs = shown is not None and shown.content != header.bulletin.content
     _store_bulletin(connection, arrived, opened, now, quarantined=differs)
     reason = "bulletin-differs" if differs else None
     _store_envelope(connection, arrived, body, opened.content_key, reason, now)
-    _answer(connection, arrived, reason, now)
     if differs:
+        _answer(connection, arrived, reason, now)
         raise_alarm(
             connection,
             AlarmKind.TWO_CONTENTS,
@@ -82,7 +99,31 @@ def store_opened(
         )
         return Stored.TWO_CONTENTS
     if shown is None:
-        return Stored.NEW
+        return _settle_new(connection, arrived, now)
+    return _settle_again(connection, arrived, shown, now)
+
+
+def _settle_new(connection: Connection, arrived: Arrived, now: datetime) -> Stored:
+    """Answer a bulletin that came for the first time, and let it do what it does to others."""
+    header = arrived.header
+    # It may have been missed in an envelope that expired, and sent anew.
+    missed = missed_subject(arrived.desk, header.from_, header.bulletin.id)
+    clear_alarms(connection, AlarmKind.MISSED, [missed], now)
+    if apply_earlier(connection, arrived.desk, header, _logged(arrived), now):
+        return Stored.WITHDRAWN
+    _answer(connection, arrived, None, now)
+    apply_to_original(connection, arrived.desk, header, now)
+    return Stored.NEW
+
+
+def _settle_again(
+    connection: Connection, arrived: Arrived, shown: Row[Any], now: datetime
+) -> Stored:
+    """Answer a further envelope of a bulletin that is here."""
+    if shown.withdrawn is not None:
+        answer_withdrawn(connection, shown, _logged(arrived), now)
+        return Stored.AGAIN
+    _answer(connection, arrived, None, now)
     if shown.read is not None:
         # Read before its second envelope came, so that it is read in that one too.
         note_answer(connection, arrived.desk, _logged(arrived), Result.READ, None, now)
@@ -120,9 +161,20 @@ def store_rejected(
     Raises:
         Problem: `place`: the hub gave one place twice.
     """
-    header = arrived.header
     if not _is_first(connection, arrived):
         return Stored.KNOWN
+    return _reject(connection, arrived, problem, content_key, body, now)
+
+
+def _reject(
+    connection: Connection,
+    arrived: Arrived,
+    problem: Problem,
+    content_key: bytes | None,
+    body: bytes,
+    now: datetime,
+) -> Stored:
+    header = arrived.header
     _store_envelope(connection, arrived, body, content_key, problem.word, now)
     _answer(connection, arrived, problem.word, now)
     raise_alarm(
@@ -150,6 +202,10 @@ def _store_bulletin(
         quarantined=int(quarantined),
         retain_until=_seconds_or_none(opened.retain_until),
         review_by=_seconds_or_none(opened.review_by),
+        withdraws=arrived.header.withdraws,
+        supersedes=arrived.header.supersedes,
+        reply_desk=None if opened.in_reply_to is None else opened.in_reply_to.desk,
+        reply_id=None if opened.in_reply_to is None else opened.in_reply_to.id,
     )
     connection.execute(new.on_conflict_do_nothing())
 

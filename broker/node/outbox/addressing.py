@@ -15,7 +15,7 @@ from broker.db import writing
 from broker.node import tables
 from broker.node.clock import from_seconds, to_seconds
 from broker.node.home import Home
-from broker.node.outbox.deliveries import DeliveryKey, Step, advance
+from broker.node.outbox.deliveries import DeliveryKey, Step, advance_if_allowed
 from broker.node.outbox.drafts import draft_header, outgoing_of
 from broker.node.outbox.state import DeliveryState
 from broker.policy.admission import permit
@@ -52,6 +52,7 @@ def load_outgoing(row: Row[Any]) -> Outgoing:
         row.content_salt,
         release,
         {desk: decode_base64(salt) for desk, salt in salts.items()},
+        row.supersedes,
     )
 
 
@@ -76,7 +77,8 @@ def still_allowed(
             refused[desk] = Step(DeliveryState.REFUSED, now, "access-denied", decision.policies)
     with writing(home.engine) as connection:
         for desk, step in refused.items():
-            advance(connection, delivery_key(outgoing, desk), step)
+            # It may have been withdrawn meanwhile.
+            advance_if_allowed(connection, delivery_key(outgoing, desk), step)
     return tuple(desk for desk in known if desk not in refused)
 
 

@@ -25,7 +25,9 @@ from broker.node.outbox.deliveries import (
     carrier_of,
     history_of,
     state_of,
+    was_noted,
 )
+from broker.node.outbox.originals import is_withdrawn
 from broker.node.outbox.settle import pause
 from broker.node.outbox.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
 from broker.tlog.checkpoint import Checkpoint
@@ -168,7 +170,11 @@ def _check_item(asked: Asked, items: Sequence[AcknowledgedItem]) -> None:
         if (item.from_, item.id) == (asked.desk, asked.envelope_id):
             named = (item.origin, item.index, item.leaf)
             if named != (asked.origin, asked.index, asked.leaf):
-                raise Problem("place", "the recipient was shown another entry for this envelope")
+                own = f"{asked.origin} {asked.index} {asked.leaf}"
+                detail = (
+                    f"own receipt {own}; the recipient's {' '.join(str(each) for each in named)}"
+                )
+                raise Problem("place", detail, shown_elsewhere=True)
             return
     raise Problem("entry-invalid", "the acknowledgement does not name this envelope")
 
@@ -206,7 +212,13 @@ def _note_answer(
     if state is DeliveryState.REJECTED and carrier_of(connection, key) != row.envelope_id:
         # Another envelope carries the bulletin by now: this answer was dealt with before.
         return
-    if state not in DELIVERY_TRANSITIONS[state_of(connection, key)]:
+    now_in = state_of(connection, key)
+    if state not in DELIVERY_TRANSITIONS[now_in]:
+        if state is DeliveryState.REJECTED and now_in in _POSITIVE:
+            _warn_of_lost_keys(connection, key, now)
+        return
+    if was_noted(connection, key, state, row.envelope_id):
+        # A person sent the bulletin again since: what was answered before says nothing of that.
         return
     step = Step(
         state,
@@ -223,7 +235,11 @@ def _note_answer(
 def _note_rejected(
     connection: Connection, row: Row[Any], key: DeliveryKey, answer: ProvedAnswer, now: datetime
 ) -> None:
-    """`cannot_open`: seal again by itself once, before it expires, unless the desk ever opened it."""
+    """`cannot_open`: seal again by itself once, before it expires, unless the desk ever opened it.
+
+    For a thief of the desk's node answers so to all of the past: everything else needs a person
+    (`resending`), and what was withdrawn is sealed for nobody.
+    """
     delivery = tables.delivery
     mine = (
         (delivery.c.desk == key.desk)
@@ -235,6 +251,7 @@ def _note_rejected(
         and now < from_seconds(row.expires)
         and not connection.execute(select(delivery.c.sealed_again).where(mine)).scalar_one()
         and not _POSITIVE & history_of(connection, key)
+        and not is_withdrawn(connection, key.desk, key.bulletin_id)
     )
     if again:
         advance(connection, key, Step(DeliveryState.QUEUED, now))
@@ -247,6 +264,19 @@ def _note_rejected(
         f"{key.desk} {key.bulletin_id} {key.recipient}",
         f"{key.recipient} rejected this bulletin: {answer.payload.reason}",
         now,
+    )
+
+
+def _warn_of_lost_keys(connection: Connection, key: DeliveryKey, now: datetime) -> None:
+    """A desk that opened a bulletin says that it cannot: nothing is sealed until a person says so."""
+    raise_alarm(
+        connection,
+        AlarmKind.REJECTED_BY_RECIPIENT,
+        f"{key.desk} {key.bulletin_id} {key.recipient}",
+        f"{key.recipient} opened this bulletin, and now says that it cannot: it lost its keys, or somebody"
+        " else has them. Call its people; then `barid bulletin resend --confirm` sends it again",
+        now,
+        once=True,
     )
 
 

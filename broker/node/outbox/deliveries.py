@@ -15,7 +15,12 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from broker.node import tables
 from broker.node.clock import from_seconds, to_seconds
-from broker.node.outbox.state import DeliveryState, move_delivery
+from broker.node.outbox.state import (
+    DELIVERY_TRANSITIONS,
+    DeliveryState,
+    move_delivery,
+    resend_delivery,
+)
 from schemas.loader import dump_json, load_json
 
 _POLICIES_BYTES_MAX = 64 * 1024
@@ -37,7 +42,8 @@ class Step:
     Args:
         state: where it stands now.
         at: since when: the log's time where the log proves it, else the node's.
-        reason: a problem's word, for `refused` and `rejected`.
+        reason: why: a problem's word for `refused` and `rejected`; `unsent` for what was withdrawn
+            before it left; `resent` for what a person queued again.
         policies: the ids of the access rules, where they decided.
         envelope_id: the envelope that carries it.
         proof: JSON of the AcknowledgementProof, where a recipient answered.
@@ -60,8 +66,8 @@ class Delivery:
     steps: tuple[Step, ...]
 
 
-def begin(connection: Connection, key: DeliveryKey, at: datetime) -> None:
-    """Note that a bulletin is queued for a recipient."""
+def begin(connection: Connection, key: DeliveryKey, at: datetime, *, alone: bool = False) -> None:
+    """Note that a bulletin is queued for a recipient; `alone`: in an envelope of its own."""
     connection.execute(
         insert(tables.delivery).values(
             desk=key.desk,
@@ -69,7 +75,7 @@ def begin(connection: Connection, key: DeliveryKey, at: datetime) -> None:
             recipient=key.recipient,
             state=DeliveryState.QUEUED,
             sealed_again=0,
-            alone=0,
+            alone=int(alone),
         )
     )
     _write_step(connection, key, Step(DeliveryState.QUEUED, at))
@@ -93,6 +99,25 @@ def advance(connection: Connection, key: DeliveryKey, step: Step) -> bool:
     connection.execute(update(tables.delivery).where(_is(key)).values(values))
     _write_step(connection, key, step)
     return True
+
+
+def advance_if_allowed(connection: Connection, key: DeliveryKey, step: Step) -> bool:
+    """Move a delivery where the table names the step, else leave it. Returns whether it moved."""
+    if step.state not in DELIVERY_TRANSITIONS[state_of(connection, key)]:
+        return False
+    return advance(connection, key, step)
+
+
+def queue_again(connection: Connection, key: DeliveryKey, at: datetime) -> None:
+    """Queue a delivery again because a person said so; a new envelope will carry it.
+
+    Raises:
+        TransitionForbidden: nobody may, from the state in which it is.
+    """
+    state = resend_delivery(state_of(connection, key))
+    values: dict[str, Any] = {"state": state, "envelope_id": None}
+    connection.execute(update(tables.delivery).where(_is(key)).values(values))
+    _write_step(connection, key, Step(state, at, "resent"))
 
 
 def carry(connection: Connection, key: DeliveryKey, envelope_id: str) -> None:
@@ -124,6 +149,21 @@ def history_of(connection: Connection, key: DeliveryKey) -> set[DeliveryState]:
         )
     )
     return {DeliveryState(state) for state in rows.scalars()}
+
+
+def was_noted(
+    connection: Connection, key: DeliveryKey, state: DeliveryState, envelope_id: str
+) -> bool:
+    """Whether this answer to this envelope moved the delivery before."""
+    column = tables.delivery_change.c
+    query = select(column.change_id).where(
+        column.desk == key.desk,
+        column.bulletin_id == key.bulletin_id,
+        column.recipient == key.recipient,
+        column.state == state,
+        column.envelope_id == envelope_id,
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def states_of(

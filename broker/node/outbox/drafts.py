@@ -27,6 +27,7 @@ def outgoing_of(
     content_salt: bytes,
     release: Statement | None = None,
     release_salts: Mapping[str, bytes] | None = None,
+    supersedes: str | None = None,
 ) -> Outgoing:
     """Put a bulletin together with what its sender chooses for the header.
 
@@ -37,6 +38,8 @@ def outgoing_of(
         content_salt: 32 bytes, drawn once for the bulletin.
         release: the people's statement, where the desk demands one.
         release_salts: by desk, 32 bytes each.
+        supersedes: the bulletin of the same desk that this one replaces; what it withdraws stands in
+            the document.
 
     Raises:
         ParseError: the bulletin breaks its schema.
@@ -55,6 +58,8 @@ def outgoing_of(
         purpose=repeated.purpose,
         personal_data=repeated.personal_data,
         marking=repeated.marking,
+        supersedes=supersedes,
+        withdraws=repeated.withdraws,
         release=release,
         release_salts=release_salts or {},
     )

@@ -12,10 +12,13 @@ from sqlalchemy import Connection, select, update
 
 from broker.db import writing
 from broker.node import tables
+from broker.node.alarms import AlarmKind, raise_alarm
 from broker.node.clock import to_seconds
 from broker.node.home import Home
 from broker.node.outbox.deliveries import DeliveryKey, Step, advance
+from broker.node.outbox.originals import is_withdrawn
 from broker.node.outbox.state import ANSWERED, DELIVERY_TRANSITIONS, DeliveryState, OutboxState
+from schemas.scalars import format_time
 
 KEPT_AFTER_EXPIRY: Final = timedelta(days=30)
 """Sealed bytes that nobody answered are kept so long after `expires` (the protocol)."""
@@ -45,19 +48,25 @@ def expire(home: Home, desk: str, now: datetime) -> None:
 
 def _expire_deliveries(connection: Connection, desk: str, now: datetime) -> None:
     bulletin, delivery = tables.outgoing_bulletin, tables.delivery
-    late = select(bulletin.c.bulletin_id).where(
-        bulletin.c.desk == desk, bulletin.c.expires <= to_seconds(now)
-    )
+    envelope, at = tables.outgoing_envelope, to_seconds(now)
+    late = select(bulletin.c.bulletin_id).where(bulletin.c.desk == desk, bulletin.c.expires <= at)
+    # What a person sent again may live longer than the envelopes of the others.
+    gone = select(envelope.c.envelope_id).where(envelope.c.desk == desk, envelope.c.expires <= at)
+    uncarried = delivery.c.envelope_id.is_(None) & delivery.c.bulletin_id.in_(late)
     rows = connection.execute(
         select(delivery).where(
             delivery.c.desk == desk,
             delivery.c.state.in_(_UNANSWERED),
-            delivery.c.bulletin_id.in_(late),
+            uncarried | delivery.c.envelope_id.in_(gone),
         )
     ).all()
     for row in rows:
         key = DeliveryKey(row.desk, row.bulletin_id, row.recipient)
         advance(connection, key, Step(DeliveryState.EXPIRED, now))
+        if not is_withdrawn(connection, row.desk, row.bulletin_id):
+            subject = f"{row.desk} {row.bulletin_id} {row.recipient}"
+            text = f"expired {format_time(now)}; state until then {row.state}"
+            raise_alarm(connection, AlarmKind.EXPIRED_UNANSWERED, subject, text, now)
 
 
 def _expire_envelopes(connection: Connection, desk: str, now: datetime) -> None:

@@ -5,10 +5,11 @@ May import `keys` and the node's own rooms; `sending` calls it after it read the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from broker.db import reading, writing
 from broker.node import tables
@@ -21,7 +22,8 @@ from broker.node.outbox.addressing import (
     still_allowed,
     update_envelope,
 )
-from broker.node.outbox.state import OPEN, OutboxState, move_outbox
+from broker.node.outbox.originals import give_up
+from broker.node.outbox.state import OutboxState, move_outbox
 from keys.directory import Directory
 from keys.envelope import Sealed, address, parse_header
 from keys.history import DirectoryState
@@ -77,16 +79,22 @@ def _seal_again(
         outgoing = load_outgoing(connection.execute(select(bulletin).where(mine)).one())
     old = parse(Envelope, row.sealed, ENVELOPE_BYTES_MAX)
     header = parse_header(old)
+    # Their keys are in the body, which stays.
+    outgoing = replace(outgoing, attachments=header.attachments)
     allowed = still_allowed(home, outgoing, header.desks, directory, now)
     slots = slots_for(allowed, state, now)
     must_split = set(_split(home, row)) and len(header.desks) > 1
     if must_split or tuple(sorted(slots)) != header.desks:
-        _abandon(home, row)
+        with writing(home.engine) as connection:
+            if _is_sealed(connection, row):
+                give_up(connection, row)
         return
     sealed = Sealed(header.id, header.bulletin.content, header.desks, row.content_key, old.body)
     identity = home.desks[row.desk].node
     envelope = address(outgoing, sealed, home.exchange, slots, identity, in_force, now)
     with writing(home.engine) as connection:
+        if not _is_sealed(connection, row):
+            return
         keep_header(connection, row.envelope_id, envelope, now)
         update_envelope(
             connection,
@@ -104,13 +112,8 @@ def _split(home: Home, row: Row[Any]) -> tuple[str, ...]:
         return tuple(connection.execute(query).scalars())
 
 
-def _abandon(home: Home, row: Row[Any]) -> None:
-    with writing(home.engine) as connection:
-        state = move_outbox(OutboxState(row.state), OutboxState.ABANDONED)
-        update_envelope(connection, row.envelope_id, state=state, next_try=None)
-        delivery = tables.delivery
-        connection.execute(
-            update(delivery)
-            .where(delivery.c.envelope_id == row.envelope_id, delivery.c.state.in_(OPEN))
-            .values(envelope_id=None)
-        )
+def _is_sealed(connection: Connection, row: Row[Any]) -> bool:
+    """Whether it is still to be sent: its bulletin may have been withdrawn since it was read."""
+    column = tables.outgoing_envelope.c
+    query = select(column.state).where(column.envelope_id == row.envelope_id)
+    return bool(connection.execute(query).scalar_one() == OutboxState.SEALED)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import uuid_utils
-from sqlalchemy import Row, case, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, select, update
 
 from broker.db import reading, writing
 from broker.node import tables
@@ -26,7 +26,9 @@ from broker.node.outbox.addressing import (
     slots_for,
     still_allowed,
 )
-from broker.node.outbox.deliveries import Step, advance, carry
+from broker.node.outbox.attachments import all_stored, all_whole, with_attachments
+from broker.node.outbox.deliveries import Step, advance, advance_if_allowed, carry
+from broker.node.outbox.originals import end_orphans, may_leave
 from broker.node.outbox.state import OPEN, DeliveryState, OutboxState
 from keys.envelope import Outgoing, address, seal_content
 from keys.history import DirectoryState
@@ -40,9 +42,10 @@ SEALED_AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An envelope to submit now: its id, and the exact bytes."""
+    """An envelope to submit now: its id, the rank of its precedence (0 is flash), the exact bytes."""
 
     envelope_id: str
+    rank: int
     sealed: bytes = field(repr=False)
 
 
@@ -50,7 +53,8 @@ def seal_queued(home: Home, desk: str, state: DirectoryState, now: datetime) -> 
     """Seal what is queued, and what waited for a key that is there by now.
 
     For each bulletin: recipients that may not get it any more are refused, those without a usable key
-    wait, the others get one envelope; a desk that made envelopes stale gets one of its own.
+    wait, the others get one envelope; a desk that made envelopes stale, or that must not learn of the
+    others, gets one of its own. What is more urgent and came meanwhile is not kept waiting: the pass ends.
 
     Args:
         home: the node's home.
@@ -63,21 +67,34 @@ def seal_queued(home: Home, desk: str, state: DirectoryState, now: datetime) -> 
     """
     if state.directory is None or state.in_force is None:
         return 0
+    with writing(home.engine) as connection:
+        end_orphans(connection, desk, now)
     sealed = 0
-    for row in _bulletins_to_seal(home, desk, state, now):
-        outgoing = load_outgoing(row)
+    for row in _bulletins_to_seal(home, desk, state, now, SEALED_AT_ONCE):
+        outgoing = with_attachments(home, load_outgoing(row))
+        if sealed and is_overtaken(home, desk, state, outgoing.precedence.rank, now):
+            break
         recipients = _unsealed(home, outgoing)
         allowed = still_allowed(home, outgoing, tuple(recipients), state.directory, now)
         slots = slots_for(allowed, state, now)
         _note_waiting(home, outgoing, set(allowed) - set(slots), now)
         for group in _groups(slots, recipients):
-            _seal(home, outgoing, group, state.in_force, now)
-            sealed += 1
+            sealed += _seal(home, outgoing, group, state.in_force, now)
     return sealed
 
 
+def is_overtaken(home: Home, desk: str, state: DirectoryState, rank: int, now: datetime) -> bool:
+    """Whether something more urgent than `rank` has yet to be sealed, and can be."""
+    if state.directory is None or state.in_force is None:
+        return False
+    return any(
+        Precedence(row.precedence).rank < rank
+        for row in _bulletins_to_seal(home, desk, state, now, 1)
+    )
+
+
 def _bulletins_to_seal(
-    home: Home, desk: str, state: DirectoryState, now: datetime
+    home: Home, desk: str, state: DirectoryState, now: datetime, limit: int
 ) -> Sequence[Row[Any]]:
     bulletin, delivery = tables.outgoing_bulletin, tables.delivery
     unsealed = (delivery.c.desk == desk) & delivery.c.envelope_id.is_(None)
@@ -89,36 +106,56 @@ def _bulletins_to_seal(
         ready = (delivery.c.state == DeliveryState.QUEUED) | (
             (delivery.c.state == DeliveryState.WAITING) & delivery.c.recipient.in_(keyed)
         )
-        ids = select(delivery.c.bulletin_id).where(unsealed, ready).distinct()
+        ids = (
+            select(delivery.c.bulletin_id)
+            .join(bulletin, _OF_BULLETIN)
+            .where(unsealed, ready, may_leave())
+            .distinct()
+        )
         query = select(bulletin).where(
             bulletin.c.desk == desk,
             bulletin.c.bulletin_id.in_(ids),
             bulletin.c.expires > to_seconds(now),
+            all_whole(),
         )
         in_order = case({word.value: word.rank for word in Precedence}, value=bulletin.c.precedence)
-        return connection.execute(
-            query.order_by(in_order, bulletin.c.number).limit(SEALED_AT_ONCE)
-        ).all()
+        return connection.execute(query.order_by(in_order, bulletin.c.number).limit(limit)).all()
 
 
 def _unsealed(home: Home, outgoing: Outgoing) -> Mapping[str, bool]:
     """Recipients that no envelope carries, and whether each must have one of its own."""
     column = tables.delivery.c
-    query = select(column.recipient, column.alone).where(
-        column.desk == outgoing.sender,
-        column.bulletin_id == outgoing.bulletin_id,
-        column.state.in_(OPEN),
-        column.envelope_id.is_(None),
+    query = (
+        select(column.recipient, column.alone)
+        .join(tables.outgoing_bulletin, _OF_BULLETIN)
+        .where(_uncarried(outgoing), may_leave())
     )
     with reading(home.engine) as connection:
         rows = connection.execute(query.order_by(column.recipient)).all()
     return {row.recipient: bool(row.alone) for row in rows}
 
 
+_OF_BULLETIN: Final = and_(
+    tables.outgoing_bulletin.c.desk == tables.delivery.c.desk,
+    tables.outgoing_bulletin.c.bulletin_id == tables.delivery.c.bulletin_id,
+)
+
+
+def _uncarried(outgoing: Outgoing) -> ColumnElement[bool]:
+    column = tables.delivery.c
+    return and_(
+        column.desk == outgoing.sender,
+        column.bulletin_id == outgoing.bulletin_id,
+        column.state.in_(OPEN),
+        column.envelope_id.is_(None),
+    )
+
+
 def _note_waiting(home: Home, outgoing: Outgoing, desks: Iterable[str], now: datetime) -> None:
     with writing(home.engine) as connection:
         for desk in sorted(desks):
-            advance(connection, delivery_key(outgoing, desk), Step(DeliveryState.WAITING, now))
+            step = Step(DeliveryState.WAITING, now)
+            advance_if_allowed(connection, delivery_key(outgoing, desk), step)
 
 
 def _groups(slots: Slots, alone: Mapping[str, bool]) -> list[Slots]:
@@ -129,8 +166,8 @@ def _groups(slots: Slots, alone: Mapping[str, bool]) -> list[Slots]:
 
 def _seal(
     home: Home, outgoing: Outgoing, slots: Slots, directory: DirectoryRef, now: datetime
-) -> None:
-    """Seal a new envelope and store its bytes.
+) -> bool:
+    """Seal a new envelope and store its bytes. Returns whether it was, and not withdrawn meanwhile.
 
     A crash before the commit leaves nothing: the id and the content key were never used. A crash
     after it leaves bytes that the next pass submits.
@@ -140,6 +177,8 @@ def _seal(
     identity = home.desks[outgoing.sender].node
     envelope = address(outgoing, sealed, home.exchange, slots, identity, directory, now)
     with writing(home.engine) as connection:
+        if not set(sealed.desks) <= set(_still_open(connection, outgoing)):
+            return False
         connection.execute(
             insert(tables.outgoing_envelope).values(
                 envelope_id=envelope_id,
@@ -163,12 +202,34 @@ def _seal(
             key = delivery_key(outgoing, recipient)
             advance(connection, key, Step(DeliveryState.QUEUED, now))
             carry(connection, key, envelope_id)
+    return True
+
+
+def _still_open(connection: Connection, outgoing: Outgoing) -> Iterable[str]:
+    query = select(tables.delivery.c.recipient).where(_uncarried(outgoing))
+    return connection.execute(query).scalars()
+
+
+def begin_try(home: Home, envelope_id: str) -> bool:
+    """Note that an envelope is about to be submitted: from here on the hub may have it.
+
+    Returns:
+        False where it must not be submitted any more, since its bulletin was withdrawn.
+    """
+    column = tables.outgoing_envelope.c
+    waiting = (column.envelope_id == envelope_id) & (column.state == OutboxState.SEALED)
+    tried = update(tables.outgoing_envelope).where(waiting).values(tries=column.tries + 1)
+    with writing(home.engine) as connection:
+        return connection.execute(tried).rowcount == 1
 
 
 def next_due(home: Home, desk: str) -> datetime | None:
     """When an envelope has to be submitted next, or its status asked; None if none has."""
     column = tables.outgoing_envelope.c
-    working = column.state.in_([OutboxState.SEALED, OutboxState.ACCEPTED, OutboxState.ANSWERED])
+    # Nothing is due of an envelope whose attachments are still on their way to the hub.
+    working = column.state.in_([OutboxState.ACCEPTED, OutboxState.ANSWERED]) | (
+        (column.state == OutboxState.SEALED) & all_stored()
+    )
     with reading(home.engine) as connection:
         found = connection.execute(
             select(func.min(column.next_try)).where(column.desk == desk, working)
@@ -180,16 +241,17 @@ def due(home: Home, desk: str, now: datetime, limit: int) -> tuple[Due, ...]:
     """Envelopes to submit now, by precedence, then age."""
     column = tables.outgoing_envelope.c
     query = (
-        select(column.envelope_id, column.sealed)
+        select(column.envelope_id, column.rank, column.sealed)
         .where(
             column.desk == desk,
             column.state == OutboxState.SEALED,
             column.must_seal == 0,
             column.next_try <= to_seconds(now),
+            all_stored(),
         )
         .order_by(column.rank, column.created, column.envelope_id)
         .limit(limit)
     )
     with reading(home.engine) as connection:
         rows = connection.execute(query).all()
-    return tuple(Due(row.envelope_id, row.sealed) for row in rows)
+    return tuple(Due(row.envelope_id, row.rank, row.sealed) for row in rows)

@@ -17,9 +17,10 @@ from broker.node.alarms import AlarmKind, raise_alarm
 from broker.node.clock import to_seconds
 from broker.node.home import Home
 from broker.node.outbox.addressing import update_envelope
-from broker.node.outbox.deliveries import DeliveryKey, Step, advance, state_of
+from broker.node.outbox.deliveries import DeliveryKey, Step, advance_if_allowed
+from broker.node.outbox.originals import end_unsent, give_up, is_withdrawn
 from broker.node.outbox.proofs import Proved
-from broker.node.outbox.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
+from broker.node.outbox.state import DeliveryState, OutboxState, move_outbox
 from broker.node.pacing import pause_seconds
 from broker.node.places import note_places
 from schemas.entries import EnvelopeAccepted, EnvelopeRefused
@@ -34,6 +35,9 @@ RETRY_CAP_SECONDS: Final = 60
 
 _RESEAL: Final = frozenset({"stale-directory", "stale-key", "created-skew"})
 """Refusals after which another header may pass."""
+
+_NOT_ACCEPTED: Final = _RESEAL | {"attachments-missing"}
+"""Refusals of an envelope that the hub does not know: it looks for its id before it judges."""
 
 _LIST_BYTES_MAX: Final = 1024 * 1024
 
@@ -96,7 +100,7 @@ def _accept(
             policies=recipient.policies,
             envelope_id=row.envelope_id,
         )
-        _advance_if_allowed(connection, key, step)
+        advance_if_allowed(connection, key, step)
     return state
 
 
@@ -131,7 +135,7 @@ def _refuse(
             policies if named in {None, desk} else (),
             row.envelope_id,
         )
-        _advance_if_allowed(connection, DeliveryKey(row.desk, row.bulletin_id, desk), step)
+        advance_if_allowed(connection, DeliveryKey(row.desk, row.bulletin_id, desk), step)
     raise_alarm(
         connection,
         AlarmKind.REFUSED,
@@ -152,13 +156,10 @@ def _blamed(refusal: Problem | None) -> tuple[str | None, tuple[str, ...]]:
     return named, tuple(str(policy) for policy in listed)
 
 
-def _advance_if_allowed(connection: Connection, key: DeliveryKey, step: Step) -> None:
-    if step.state in DELIVERY_TRANSITIONS[state_of(connection, key)]:
-        advance(connection, key, step)
-
-
 def note_problem(home: Home, envelope_id: str, problem: Problem, now: datetime) -> None:
     """Note an answer that ends nothing: seal again, or wait and send the same bytes again.
+
+    It ends what was withdrawn meanwhile, where it shows that the hub has not accepted that.
 
     Args:
         home: the node's home.
@@ -170,10 +171,15 @@ def note_problem(home: Home, envelope_id: str, problem: Problem, now: datetime) 
         row = _row(connection, envelope_id)
         if row.state != OutboxState.SEALED:
             return
+        if problem.word in _NOT_ACCEPTED and is_withdrawn(connection, row.desk, row.bulletin_id):
+            # The hub has not accepted it, and now never will.
+            give_up(connection, row)
+            end_unsent(connection, row.desk, row.bulletin_id, now)
+            return
         values = _pause(row, now)
         if problem.word in _RESEAL:
             values |= {"must_seal": 1, **_stale(connection, row, problem)}
-            if row.tries == 0:
+            if row.tries <= 1:
                 values["next_try"] = to_seconds(now)
         update_envelope(connection, envelope_id, **values)
         if problem.type.finality is not Finality.RETRYABLE:
@@ -210,11 +216,12 @@ def note_unreachable(home: Home, envelope_id: str, now: datetime) -> None:
 
 
 def _pause(row: Row[Any], now: datetime) -> dict[str, object]:
-    return {"next_try": to_seconds(now + pause(row.tries)), "tries": row.tries + 1}
+    # The try that just failed is counted already, since it began.
+    return {"next_try": to_seconds(now + pause(max(0, row.tries - 1)))}
 
 
 def pause(tries: int) -> timedelta:
-    """How long to wait after so many tries of one envelope."""
+    """How long to wait after so many earlier tries of one envelope."""
     return timedelta(seconds=pause_seconds(tries, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS))
 
 

@@ -124,6 +124,17 @@ ANSWERED: Final = _ANSWERS
 OPEN: Final = frozenset({DeliveryState.QUEUED, DeliveryState.WAITING})
 """Delivery states in which an envelope has still to be sealed or accepted."""
 
+RESENT_BY_PEOPLE: Final = frozenset(
+    {
+        DeliveryState.DELIVERED,
+        DeliveryState.READ,
+        DeliveryState.EXPIRED,
+        DeliveryState.REFUSED,
+        DeliveryState.REJECTED,
+    }
+)
+"""Delivery states from which a person may queue a bulletin again, and no machine does by itself."""
+
 
 class TransitionForbidden(BaridError):
     """A step that the tables of this module do not name."""
@@ -141,3 +152,10 @@ def move_delivery(now: DeliveryState, then: DeliveryState) -> DeliveryState:
     if then not in DELIVERY_TRANSITIONS[now]:
         raise TransitionForbidden(f"a delivery does not go from {now} to {then}")
     return then
+
+
+def resend_delivery(now: DeliveryState) -> DeliveryState:
+    """Return `queued`, since a person said so. Raises TransitionForbidden where nobody may."""
+    if now not in RESENT_BY_PEOPLE:
+        raise TransitionForbidden(f"a delivery that is {now} is not sent again")
+    return DeliveryState.QUEUED

@@ -7,28 +7,43 @@ from pathlib import Path
 
 from fastapi.routing import APIRoute
 
+from broker.hub.app import ROUTERS
+from broker.hub.openapi import CALLS
 from broker.hub.routes import router
 from schemas.errors import PROBLEMS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
 
 
-def _calls() -> set[tuple[str, str]]:
-    routes = [route for route in router.routes if isinstance(route, APIRoute)]
+def _calls() -> dict[tuple[str, str], str]:
+    """Method and path, as the page writes them, to the name of the route."""
+    routes = [route for each in ROUTERS for route in each.routes if isinstance(route, APIRoute)]
     named = {"{envelope_id}": "{id}", ":path}": "}"}
-    found = set()
+    found: dict[tuple[str, str], str] = {}
     for route in routes:
         path = route.path
         for ours, shown in named.items():
             path = path.replace(ours, shown)
-        found |= {(method, path) for method in route.methods or ()}
+        found |= {(method, path): route.name for method in route.methods or ()}
     return found
 
 
 def test_every_call_is_documented() -> None:
     """Each route has its heading, and each heading under /v1 its route."""
     headings = re.findall(r"^### `([A-Z]+) (/v1/\S+)`$", TEXT, re.MULTILINE)
-    assert set(headings) == _calls()
+    assert set(headings) == set(_calls())
+
+
+def test_every_refusal_of_the_openapi_document_is_on_the_page() -> None:
+    """Both say of each call which problems of its own it may answer with."""
+    sections = re.split(r"^### ", TEXT, flags=re.MULTILINE)[1:]
+    for (method, path), name in _calls().items():
+        (section,) = [each for each in sections if each.startswith(f"`{method} {path}`")]
+        said = set(re.findall(r"`([a-z-]+)`", section)) & set(PROBLEMS)
+        # `content-digest` stands on the page once for all calls with a body.
+        wanted = set(CALLS[name].problems) - {"content-digest"}
+        assert said >= wanted, name
+        assert said - wanted <= {"body-unreadable", "too-large", "not-found"}, name
 
 
 def test_every_refusal_named_is_a_problem() -> None:

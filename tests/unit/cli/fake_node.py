@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from broker.serving import make_certificate
+from broker.certificates import make_certificate
 from schemas.errors import Problem
 from schemas.problems import MEDIA_TYPE, to_document
 

@@ -49,7 +49,7 @@ def received(**members: Any) -> dict[str, Any]:
         "received": AT,
         "read": AT,
     }
-    return {"verified": verified, "bulletin": bulletin}
+    return {"verified": verified, "marks": {}, "bulletin": bulletin}
 
 
 def read(barid: Barid, node: FakeNode, answer: dict[str, Any]) -> str:

@@ -78,12 +78,23 @@ def test_another_invitation_is_refused(founded: Path, barid: Barid) -> None:
     """Who joined once is not led to another root of trust."""
     path = founded / "trust" / "invitation.json"
     other = load_json(path.read_bytes(), 10**6)
-    other["hub"]["url"] = "https://127.0.0.1:9"
+    other["logs"]["exchange"]["origin"] = "elsewhere/exchange/1"
     path.write_text(json.dumps(other))
     for group, data in (("node", "tn"), ("audit", "auc")):
         result = barid(group, "join", "--data", founded / data, path)
         assert result.exit_code == Exit.CONFIGURATION
         assert "another invitation" in result.stderr
+
+
+def test_where_the_hub_is_may_change(founded: Path, barid: Barid) -> None:
+    """An invitation of the same root and logs tells of a new address, and of a new certificate."""
+    path = founded / "trust" / "invitation.json"
+    moved = load_json(path.read_bytes(), 10**6)
+    moved["hub"]["url"] = "https://127.0.0.1:9"
+    path.write_text(json.dumps(moved))
+    for group, data in (("node", "tn"), ("audit", "auc")):
+        assert barid(group, "join", "--data", founded / data, path).exit_code == Exit.OK
+        assert (founded / data / "invitation.json").read_bytes() == path.read_bytes()
 
 
 def test_tokens_are_made_listed_and_revoked(founded: Path, barid: Barid) -> None:

@@ -26,10 +26,20 @@ ROUTES = [
     ("POST", f"{SENT}/check?to=ly/main", "send"),
     ("GET", SENT, "send"),
     ("GET", f"{SENT}/{BULLETIN}", "send"),
+    ("GET", f"{SENT}/{BULLETIN}/document", "send"),
+    ("POST", f"{SENT}/{BULLETIN}/resend?to=ly/main", "send"),
+    ("PUT", f"{SENT}/{BULLETIN}/attachments/{BULLETIN}?size=1&sha256={'0' * 64}", "send"),
+    ("HEAD", f"{SENT}/{BULLETIN}/attachments/{BULLETIN}?size=1&sha256={'0' * 64}", "send"),
     ("GET", INBOX, "read"),
+    ("GET", f"{INBOX}/ly/main/{BULLETIN}/attachments/{BULLETIN}", "read"),
     ("GET", f"{INBOX}/ly/main/{BULLETIN}", "read"),
+    ("POST", f"{INBOX}/ly/main/{BULLETIN}/export", "read"),
+    ("GET", f"/v1/desks/tn/main/thread/ly/main/{BULLETIN}", "read"),
     ("GET", "/v1/directory", None),
     ("GET", "/v1/status", None),
+    ("GET", "/v1/alarms", None),
+    ("POST", "/v1/alarms/gap/acknowledge", "alarms"),
+    ("POST", "/v1/alarms/test", "alarms"),
 ]
 
 
@@ -45,6 +55,7 @@ class Agency:
             "both": self.token("tn/main", Action.SEND, Action.READ),
             "send": self.token("tn/main", Action.SEND),
             "read": self.token("tn/main", Action.READ),
+            "alarms": self.token("tn/main", Action.ALARMS),
             "judicial": self.token("tn/judicial", Action.SEND, Action.READ),
         }
 

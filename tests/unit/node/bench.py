@@ -11,9 +11,12 @@ from sqlalchemy import select
 from broker.db import reading
 from broker.node import tables
 from broker.node.home import Home
+from broker.node.outbox.checking import Order
 from broker.node.outbox.deliveries import deliveries_of
-from broker.node.outbox.queueing import Order, queue
+from broker.node.outbox.queueing import queue
 from broker.node.sending import Sender
+from keys.envelope import parse_header
+from tests.unit.node.documents import withdrawal
 from tests.unit.node.world import NodeWorld, PaperClient, document, new_id, open_database
 
 
@@ -41,6 +44,32 @@ class Bench:
         asked = Order("ly/main", document("ly/main", bulletin_id), to, **changed)
         queue(self.home, asked, self.world.newest, self.world.now)
         return bulletin_id
+
+    def withdraw(self, original: str, *to: str, **changed: Any) -> str:
+        """Queue the withdrawal of a bulletin; gives its id."""
+        bulletin_id = new_id()
+        content = withdrawal("ly/main", original, bulletin_id)
+        asked = Order("ly/main", content, to, **changed)
+        queue(self.home, asked, self.world.newest, self.world.now)
+        return bulletin_id
+
+    def outgoing(self, bulletin_id: str) -> Any:
+        """The row of an own bulletin."""
+        table = tables.outgoing_bulletin
+        with reading(self.home.engine) as connection:
+            query = select(table).where(table.c.bulletin_id == bulletin_id)
+            return connection.execute(query).one()
+
+    def accepted(self, bulletin_id: str) -> list[tuple[str, ...]]:
+        """The desks of every accepted envelope of a bulletin, in the order of the log."""
+        headers = [parse_header(item.statement) for item in self.world.items if item.envelope]
+        return [header.desks for header in headers if header.bulletin.id == bulletin_id]
+
+    def reasons(self, bulletin_id: str) -> dict[str, str | None]:
+        """Why a bulletin stands where it does, by recipient."""
+        with reading(self.home.engine) as connection:
+            found = deliveries_of(connection, "ly/main", bulletin_id)
+        return {delivery.recipient: delivery.steps[-1].reason for delivery in found}
 
     def send(self) -> int:
         """One pass of the outbox."""

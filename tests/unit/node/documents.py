@@ -17,11 +17,11 @@ from broker.node.api.examples import THREAT_BULLETIN
 from broker.node.outbox.drafts import outgoing_of
 from broker.policy.rules import default_texts
 from keys.dsse import sign_statement
-from keys.envelope import Outgoing, address, parse_header, seal_content
+from keys.envelope import Outgoing, address, seal_content
 from keys.history import DirectoryHistory, DirectoryState
 from keys.sealing import SealingPublicKey
 from schemas.bulletin.vocabularies import Precedence
-from schemas.envelope import AttachmentRef, Envelope, Header
+from schemas.envelope import Envelope, Header
 from schemas.loader import dump_json
 from schemas.statements import PayloadType
 from tests.exchange.trust_world import TrustWorld
@@ -37,6 +37,13 @@ def document(sender: str = "ly/main", bulletin_id: str | None = None, **changed:
     value = dict(THREAT_BULLETIN) | {"id": bulletin_id or new_id()} | changed
     value["originator"] = THREAT_BULLETIN["originator"] | {"desk": sender}
     return json.dumps(value, ensure_ascii=False).encode()
+
+
+def withdrawal(sender: str, original: str, bulletin_id: str | None = None, **changed: Any) -> bytes:
+    """A valid withdrawal's JSON."""
+    reason = {"en": "The report was wrong."}
+    members = {"kind": "withdrawal", "withdraws": original, "reason": reason} | changed
+    return document(sender, bulletin_id, **members)
 
 
 class SendingWorld(TrustWorld):
@@ -106,12 +113,3 @@ class SendingWorld(TrustWorld):
         return envelope.model_copy(
             update={"payload": signed.payload, "signatures": signed.signatures}
         )
-
-    def with_attachment(self, sender: str, *recipients: str) -> Envelope:
-        """An envelope whose bulletin has an attachment, as no hub of this version should take it."""
-        attachment = AttachmentRef(id=new_id(), sha256="0" * 64, size=1)
-        inside = {"id": attachment.id, "name": "a.pdf", "media_type": "application/pdf"}
-        content = document(sender, attachments=[inside | {"size": 1, "sha256": "0" * 64}])
-        envelope = self.envelope(sender, *recipients, outgoing=self.outgoing(sender, content))
-        header = parse_header(envelope).model_copy(update={"attachments": (attachment,)})
-        return self.resigned(envelope, header)

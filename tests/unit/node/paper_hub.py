@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from broker.tlog.checkpoint import Checkpoint
@@ -24,8 +27,10 @@ from schemas.receipts import (
     Opening,
     OpeningsPage,
     Receipt,
+    Tombstone,
 )
 from schemas.statements import Statement
+from tests.unit.node.paper_files import PaperFiles
 from tests.unit.node.paper_log import LoggingWorld, statement_of
 
 
@@ -68,16 +73,18 @@ class PaperFollower:
             raise Problem("inconsistent-log")
 
 
-class PaperClient:
+class PaperClient(PaperFiles):
     """Calls the hub on paper, for any desk; tests break it with `away` and `refusals`."""
 
     def __init__(self, world: LoggingWorld) -> None:
-        self.world = world
+        super().__init__(world)
         self.away = False
         self.drops_answers = False
         self.refusals: list[Problem] = []
         self.submitted: list[bytes] = []
         self.inbox_items: dict[str, list[InboxItem]] = {}
+        self.tombstones: dict[str, list[Tombstone]] = {}
+        self.streams: dict[str, asyncio.Queue[int | None]] = {}
         self.bodies: dict[str, bytes] = {}
         self.announced: list[Statement] = []
 
@@ -95,6 +102,7 @@ class PaperClient:
         header = parse_header(statement_of(envelope))
         index = self.world.find(header.id)
         if index is None:
+            self.check_stored(header)
             index = self.world.accept(envelope)
         if self.drops_answers:
             raise HubUnreachable("the line was cut after the commit")
@@ -103,19 +111,54 @@ class PaperClient:
             raise Problem("id-taken", earlier=[to_plain(receipt)])
         return self.world.receipt(index, header.from_)
 
-    async def inbox(self, desk: str, **_options: Any) -> InboxPage:
-        """What waits, or what a test put there."""
+    async def inbox(
+        self, desk: str, *, since: int | None = None, tombstones: int = 0, **_options: Any
+    ) -> InboxPage:
+        """What waits and what expired, or what a test put there."""
         self._call()
+        buried = self.tombstones.get(desk)
+        if buried is None:
+            buried = self._tombstones(desk, tombstones)
         if desk in self.inbox_items:
-            return InboxPage(items=tuple(self.inbox_items[desk]))
-        items = [
-            self.world.item(index, desk)
+            items = self.inbox_items[desk]
+        else:
+            answered = self.world.answered if since is None else set()
+            items = [
+                self.world.item(index, desk)
+                for index in self._addressed(desk)
+                if (index, desk) not in answered
+                and index not in self.world.ends()
+                and index >= (since or 0)
+            ]
+        return InboxPage(items=tuple(items), tombstones=tuple(buried))
+
+    def _addressed(self, desk: str) -> list[int]:
+        return [
+            index
             for index, item in enumerate(self.world.items)
-            if item.envelope is not None
-            and desk in item.envelope.slots
+            if item.envelope is not None and desk in item.envelope.slots
+        ]
+
+    def _tombstones(self, desk: str, start: int) -> list[Tombstone]:
+        ends = self.world.ends()
+        return [
+            self.world.tombstone(index, ends[index], desk)
+            for index in sorted(ends, key=lambda each: ends[each])
+            if index in self._addressed(desk)
+            and ends[index] >= start
             and (index, desk) not in self.world.answered
         ]
-        return InboxPage(items=tuple(items))
+
+    @asynccontextmanager
+    async def events(self, desk: str) -> AsyncIterator[AsyncIterator[int]]:
+        """A stream of what a test says; none where it says nothing."""
+        if desk not in self.streams:
+            raise Problem("not-found")
+        yield self._ranks(desk)
+
+    async def _ranks(self, desk: str) -> AsyncIterator[int]:
+        while (rank := await self.streams[desk].get()) is not None:
+            yield rank
 
     async def body(self, sender: str, envelope_id: str) -> bytes:
         """A body."""

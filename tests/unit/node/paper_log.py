@@ -23,6 +23,7 @@ from schemas.entries import (
     AcceptedRecipient,
     AcknowledgementEntry,
     EnvelopeAccepted,
+    EnvelopeExpired,
     EnvelopeRefused,
     ExchangeLogEntry,
     parse_exchange_entry,
@@ -38,6 +39,7 @@ from schemas.receipts import (
     Place,
     Receipt,
     RecipientStatus,
+    Tombstone,
 )
 from schemas.statements import PayloadType, Statement
 from tests.unit.node.documents import SendingWorld
@@ -173,6 +175,26 @@ class LoggingWorld(SendingWorld):
         )
         return self._append(entry, statement, {})
 
+    def expire(self, index: int, **changed: Any) -> int:
+        """Log that an envelope expired; `changed` is what a hostile hub writes. Gives its index."""
+        statement = self.items[index].statement
+        header = parse_header(statement)
+        entry = EnvelopeExpired(
+            type="envelope.expired",
+            at=max(self.now, header.expires),
+            from_=header.from_,
+            id=header.id,
+            directory_size=len(self.entries),
+        )
+        return self._append(entry.model_copy(update=changed), statement, {})
+
+    def log_entry(self, entry: ExchangeLogEntry) -> int:
+        """Log what no party signed; gives its index."""
+        signed = sign_statement(
+            PayloadType.ENVELOPE, b"{}", self.exchange, [self.desks["ly/main"].node]
+        )
+        return self._append(entry, signed, {})
+
     def _append(
         self,
         entry: ExchangeLogEntry,
@@ -233,6 +255,24 @@ class LoggingWorld(SendingWorld):
             receipt=self.receipt(index, desk),
             body=item.envelope.body if inline else None,
         )
+
+    def tombstone(self, index: int, expired: int, desk: str) -> Tombstone:
+        """What is left of an expired envelope, as its recipient gets it."""
+        return Tombstone(
+            statement=self.items[index].statement,
+            receipt=self.receipt(index, desk),
+            expired=self.receipt(expired, desk),
+        )
+
+    def ends(self) -> dict[int, int]:
+        """By the index of an expired envelope, that of the first entry which says so."""
+        found: dict[int, int] = {}
+        for index, item in enumerate(self.items):
+            if isinstance(item.parsed, EnvelopeExpired):
+                accepted = self.find(item.parsed.id)
+                if accepted is not None:
+                    found.setdefault(accepted, index)
+        return found
 
     def proof(self, index: int, desk: str) -> AcknowledgementProof:
         """A logged acknowledgement with its receipt."""

@@ -19,7 +19,8 @@ def test_without_a_token_nothing_is_answered(agency: Agency, token: str | None) 
     """Every route, whatever the request says besides."""
     for method, url, _ in ROUTES:
         answer = agency.call(method, url, token, b"{" if method == "POST" else None)
-        assert (answer.status_code, word(answer)) == (401, "token-missing"), url
+        assert answer.status_code == 401, url
+        assert method == "HEAD" or word(answer) == "token-missing", url
 
 
 def test_a_token_covers_its_desk_and_action_alone(agency: Agency) -> None:
@@ -28,7 +29,8 @@ def test_a_token_covers_its_desk_and_action_alone(agency: Agency) -> None:
         others = () if needed is None else ("read" if needed == "send" else "send", "judicial")
         for token in others:
             answer = agency.call(method, url, token, b"{" if method == "POST" else None)
-            assert (answer.status_code, word(answer)) == (403, "token-scope"), url
+            assert answer.status_code == 403, url
+            assert method == "HEAD" or word(answer) == "token-scope", url
 
 
 def test_a_revoked_token_is_refused_at_once(agency: Agency) -> None:

@@ -93,6 +93,7 @@ def test_check_answers_per_recipient_and_stores_nothing(agency: Agency) -> None:
             {"desk": "dz/main", "allowed": False, "policies": ["release-to-listed-members-only"]},
             {"desk": "ly/main", "allowed": True, "policies": ["states-to-states"]},
         ],
+        "warnings": [],
     }
     assert agency.call("GET", SENT).json() == {"bulletins": []}
 

@@ -31,14 +31,6 @@ def test_the_hubs_fault_is_never_acknowledged_and_heals(reader: Reader) -> None:
     assert reader.shown() == [bulletin]
 
 
-def test_attachments_are_never_acknowledged(reader: Reader) -> None:
-    """The envelope opens, and its attachments cannot be had: the hub's fault, whatever else is right."""
-    reader.world.accept(reader.world.with_attachment("ly/main", "tn/main"))
-    assert reader.fetch() == 0
-    assert reader.rows("answer") == []
-    assert reader.alarms() == {"hub-fault"}
-
-
 def test_one_faulty_envelope_does_not_hold_up_the_others(reader: Reader) -> None:
     """The rest of the page is stored."""
     arrive(reader)

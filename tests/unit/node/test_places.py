@@ -39,6 +39,23 @@ def test_an_envelope_that_is_held_back_shows_as_a_gap(reader: Reader) -> None:
     assert gaps(reader) == ()
 
 
+def test_an_envelope_that_waits_for_its_attachments_is_no_gap(reader: Reader) -> None:
+    """It is right so far and not stored yet: its place is accounted for, and no other is."""
+    for _ in range(2):
+        arrive(reader)
+    reader.world.accept(reader.world.with_attachment("ly/main", "tn/main"))
+    arrive(reader)
+    items = [reader.world.item(index, "tn/main") for index in range(4)]
+    reader.serve(items[0], items[2], items[3])
+    assert reader.fetch() == 2
+    [alarm] = reader.rows("alarm")
+    assert (alarm.kind, "1 of the places" in alarm.text) == ("gap", True)
+    reader.serve(*items)
+    reader.fetch()
+    assert reader.alarms() == set()
+    assert len(reader.rows("place")) == 3
+
+
 @pytest.mark.parametrize(
     ("held", "found"),
     [

@@ -12,8 +12,9 @@ from sqlalchemy import func, select
 from broker.db import reading
 from broker.node import tables
 from broker.node.home import Home
+from broker.node.outbox.checking import Order, check
 from broker.node.outbox.drafts import outgoing_of
-from broker.node.outbox.queueing import Order, Queued, check, queue
+from broker.node.outbox.queueing import Queued, queue
 from broker.node.outbox.state import DeliveryState
 from keys.release import draft_release, sign_release
 from schemas.bulletin.vocabularies import Precedence
@@ -122,7 +123,8 @@ def test_check_tells_every_decision_and_stores_nothing(world: NodeWorld, ly: Hom
         ),
         to=("tn/main", "tn/judicial"),
     )
-    checked = check(asked, world.newest, world.now)
+    with reading(ly.engine) as connection:
+        checked = check(connection, asked, world.newest, world.now)
     assert {desk: decision.allowed for desk, decision in checked.decisions.items()} == {
         "tn/judicial": False,
         "tn/main": False,
@@ -163,8 +165,8 @@ def test_a_bulletin_that_breaks_its_schema_names_path_and_rule(world: NodeWorld,
     assert rows(ly) == 0
 
 
-def test_attachments_are_not_taken_yet(world: NodeWorld, ly: Home) -> None:
-    """This version sends none, and says so before anything is queued."""
+def test_attachments_are_uploaded_first(world: NodeWorld, ly: Home) -> None:
+    """A bulletin whose attachments are not here is not queued; the refusal names them."""
     attachment = {
         "id": new_id(),
         "name": "a.pdf",
@@ -173,7 +175,12 @@ def test_attachments_are_not_taken_yet(world: NodeWorld, ly: Home) -> None:
         "sha256": "0" * 64,
     }
     content = document("ly/main", attachments=[attachment])
-    assert refusal(ly, world, order(content)).word == "attachments-missing"
+    problem = refusal(ly, world, order(content))
+    assert (problem.word, problem.extensions["missing"]) == (
+        "attachments-missing",
+        [attachment["id"]],
+    )
+    assert rows(ly) == 0
 
 
 def test_a_group_stands_for_its_main_desks(world: NodeWorld, ly: Home) -> None:

@@ -213,13 +213,6 @@ def test_an_envelope_for_others_is_the_hubs_fault(world: NodeWorld, tn: Home) ->
     assert faulty(world, tn, item, "tn/main") == (Fault.HUB, "place")
 
 
-def test_attachments_are_the_hubs_fault_at_any_time(world: NodeWorld, tn: Home) -> None:
-    """No hub of this version stores attachments, so that it should have refused the envelope."""
-    index = world.accept(world.with_attachment("ly/main", "tn/main"))
-    item = world.item(index, "tn/main")
-    assert faulty(world, tn, item) == (Fault.HUB, "attachments-missing")
-
-
 # Between slot and commitment: nobody's.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ HUB = HubSettings(
     names=("hub.example", "127.0.0.1"),
 )
 NODE = NodeSettings(exchange="tripoli-demo", member="ly", desks=("judicial", "main"), listen=HERE)
+NOTICES = {
+    "language": "ar",
+    "command": {"argv": ["/usr/local/bin/ring", "flash"], "timeout_seconds": 10},
+    "smtp": {
+        "host": "mail.example",
+        "port": 587,
+        "security": "starttls",
+        "sender": "barid@node.example",
+        "recipients": ["duty@agency.example"],
+        "username": "barid",
+        "password_file": "/run/credentials/barid-node.service/mail",
+    },
+    "repeat_seconds": {"critical": 120},
+}
 AUDITOR = AuditorSettings(exchange="tripoli-demo", desk="auc/audit")
 
 
@@ -78,4 +93,22 @@ def test_wrong_settings_are_refused(tmp_path: Path, text: bytes) -> None:
 def test_no_settings_say_what_to_do(tmp_path: Path) -> None:
     """The first command is `init`."""
     with pytest.raises(ConfigurationError, match="init"):
+        load_node(tmp_path)
+
+
+def test_notices_are_read_as_an_administrator_writes_them(tmp_path: Path) -> None:
+    """A member beside the others in config.json; what is not named has its default."""
+    save_node(tmp_path, NODE)
+    plain = json.loads((tmp_path / "config.json").read_bytes())
+    assert "notices" not in plain
+    (tmp_path / "config.json").write_text(json.dumps(plain | {"notices": NOTICES}))
+    notices = load_node(tmp_path).notices
+    assert notices is not None
+    assert notices.command is not None
+    assert notices.command.argv == ("/usr/local/bin/ring", "flash")
+    repeat = notices.repeat_seconds
+    assert (repeat.critical, repeat.serious, repeat.minor) == (120, 3600, 86400)
+    wrong = plain | {"notices": NOTICES | {"language": "de"}}
+    (tmp_path / "config.json").write_text(json.dumps(wrong))
+    with pytest.raises(ConfigurationError, match=r"\$\.notices\.language"):
         load_node(tmp_path)

@@ -23,6 +23,32 @@ def upgrade() -> None:
     op.add_column("alarm", sa.Column("acknowledged_by", sa.Text))
     op.add_column("alarm", sa.Column("notified", sa.BigInteger))
     op.add_column("alarm", sa.Column("notices", sa.Integer, nullable=False, server_default="0"))
+    _alarms()
+
+
+def _alarms() -> None:
+    op.create_table(
+        "alarm_notice",
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("subject", sa.Text, primary_key=True),
+        sa.Column("channel", sa.Text, primary_key=True),
+        sa.Column("sent", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "alarm_history",
+        sa.Column("alarm_id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("first_seen", sa.BigInteger, nullable=False),
+        sa.Column("last_seen", sa.BigInteger, nullable=False),
+        sa.Column("times", sa.Integer, nullable=False),
+        sa.Column("acknowledged", sa.BigInteger),
+        sa.Column("acknowledged_by", sa.Text),
+        sa.Column("notified", sa.BigInteger),
+        sa.Column("notices", sa.Integer, nullable=False),
+        sa.Column("cleared", sa.BigInteger, nullable=False),
+    )
 
 
 def _outgoing() -> None:
@@ -69,6 +95,9 @@ def _incoming() -> None:
     op.create_index("incoming_bulletin_reply", "incoming_bulletin", ["reply_desk", "reply_id"])
     op.create_index(
         "incoming_bulletin_withdraws", "incoming_bulletin", ["desk", "sender", "withdraws"]
+    )
+    op.create_index(
+        "incoming_bulletin_supersedes", "incoming_bulletin", ["desk", "sender", "supersedes"]
     )
     op.create_table(
         "incoming_attachment",

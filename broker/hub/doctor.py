@@ -1,0 +1,133 @@
+"""The hub's doctor: looks at settings, keys, database, clock, disk and certificate, and says what to do.
+
+May import `broker.checks` and the hub's own rooms; the command line calls it beside the running hub. Nothing
+is changed, and nothing secret is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from broker.checks import (
+    Check,
+    check_certificate,
+    check_clock,
+    check_database,
+    check_disk,
+    check_modes,
+    check_operator,
+    check_served,
+    fail,
+    ok,
+    warn,
+)
+from broker.db import open_sqlite, reading
+from broker.hub import migrations
+from broker.hub.ledger import Ledger, Signers
+from broker.hub.logbook import read_head
+from broker.hub.setup import DATABASE, ROOT_FILE, load_signers, origin_of
+from broker.settings import HubSettings, load_hub
+from keys.history import DirectoryHistory
+from keys.keystore import Keystore
+from schemas.errors import BaridError
+from schemas.scalars import format_time
+
+EXPIRES_WITHIN = timedelta(days=30)
+"""How long before the governors' signatures run out people are told: signing takes meetings."""
+
+_RESTORING = "restore a backup into another directory: `barid hub restore`"
+
+
+def diagnose_hub(data: Path, passphrase: bytes, now: datetime) -> Iterator[Check]:
+    """Look at everything, what depends on less first.
+
+    Args:
+        data: the hub's directory.
+        passphrase: of its keystore.
+        now: UTC, whole seconds.
+    """
+    try:
+        settings = load_hub(data)
+    except BaridError as error:
+        yield fail("settings", str(error), "correct config.json, or name another directory")
+        return
+    yield ok("settings", f"hub of {settings.exchange}, called {settings.authority}")
+    yield check_modes(data)
+    yield check_disk(data)
+    names = tuple(dict.fromkeys((*settings.names, settings.authority.partition(":")[0])))
+    yield check_certificate(data, names, now, "barid hub tls renew")
+    signers = None
+    try:
+        signers = load_signers(Keystore.open(data / "keystore", passphrase), settings.exchange)
+        yield ok("keystore", "opens, and has the keys of both logs")
+    except BaridError as error:
+        yield fail("keystore", str(error), _RESTORING)
+    yield from _look_at_database(data, settings, signers, now)
+    yield check_operator(settings.operator, "hub")
+    yield check_served(data, settings.listen, "hub")
+
+
+def _look_at_database(
+    data: Path, settings: HubSettings, signers: Signers | None, now: datetime
+) -> Iterator[Check]:
+    if not (data / DATABASE).exists():
+        yield fail("database", f"{data / DATABASE} is missing", _RESTORING)
+        return
+    engine = open_sqlite(data / DATABASE)
+    try:
+        checks = check_database(engine, migrations)
+        yield from checks
+        if all(check.grade == "ok" for check in checks):
+            yield from _look_at_logs(engine, now)
+            if signers is not None:
+                yield _look_at_directory(data, settings, engine, signers, now)
+    finally:
+        engine.dispose()
+
+
+def _look_at_logs(engine: Engine, now: datetime) -> Iterator[Check]:
+    with reading(engine) as connection:
+        directory, exchange = (
+            read_head(connection, "directory"),
+            read_head(connection, "exchange"),
+        )
+    said = f"directory log {directory.size} entries, exchange log {exchange.size}"
+    yield ok("logs", said)
+    newest = datetime.fromtimestamp(max(directory.at, exchange.at), UTC)
+    # The hub has no clock to trust but its own past, which it must not run behind.
+    if newest > now:
+        yield check_clock(newest - now, "the newest entry of the logs")
+
+
+def _look_at_directory(
+    data: Path, settings: HubSettings, engine: Engine, signers: Signers, now: datetime
+) -> Check:
+    name = "directory"
+    root = data / ROOT_FILE
+    if not root.exists():
+        return fail(name, "none is loaded", "`barid hub load` what the governors signed")
+    try:
+        origin = origin_of(settings.exchange, "directory")
+        history = DirectoryHistory(settings.exchange, root.read_bytes(), origin)
+        directory = Ledger(engine, signers, history, lambda: 0).state.directory
+    except (BaridError, SQLAlchemyError) as error:
+        return fail(name, f"it does not verify: {type(error).__name__}", _RESTORING)
+    if directory is None:
+        return fail(name, "none is in force", "`barid hub load` what the governors signed")
+    expires = directory.council_expires
+    said = f"council signed until {format_time(expires)}"
+    signing = "the governors sign a new version; then `barid hub load`"
+    if expires <= now:
+        return fail(name, said, signing)
+    expired = sorted(m for m in directory.members if directory.member_expired(m, now))
+    if expired:
+        theirs = f"files of members have run out: {', '.join(expired)}"
+        return warn(name, theirs, "these members sign new ones; then `barid hub load`")
+    if expires - now <= EXPIRES_WITHIN:
+        return warn(name, said, signing)
+    return ok(name, said)

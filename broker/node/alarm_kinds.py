@@ -1,0 +1,172 @@
+"""The kinds of alarms: how severe each is, how it ends, and whether a notice may carry its text.
+
+May import the standard library only; `alarms` keeps them, `alarm_words` says them to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Severity(StrEnum):
+    """How soon a person has to look."""
+
+    CRITICAL = "critical"
+    """Now: lives, keys or evidence may depend on it."""
+    SERIOUS = "serious"
+    """Within the hour: something does not get through."""
+    MINOR = "minor"
+    """Within the day."""
+
+
+class AlarmKind(StrEnum):
+    """The causes that raise an alarm."""
+
+    HUB_FAULT = "hub-fault"
+    """The hub served what does not verify; it was neither stored nor acknowledged."""
+    INCONSISTENT_LOG = "inconsistent-log"
+    """Two checkpoints of the hub do not belong to one log."""
+    OTHER_LEAF = "other-leaf"
+    """A recipient was shown another log entry for an own envelope than this node."""
+    FINDING = "finding"
+    """An entry of the directory log breaks a rule."""
+    GAP = "gap"
+    """An envelope between two desks is missing, or a place was given twice."""
+    MISSED = "missed"
+    """An envelope for an own desk expired before this node had it."""
+    RESTORED = "restored"
+    """This node was restored from a backup, and the log shows what it did after that backup."""
+    FOREIGN_SEALING_KEY = "foreign-sealing-key"
+    """A sealing key of an own desk was logged that this node did not make."""
+    FOREIGN_ACKNOWLEDGEMENT = "foreign-acknowledgement"
+    """An acknowledgement of an own desk was logged that this node did not sign."""
+    FOREIGN_ENVELOPE = "foreign-envelope"
+    """An envelope of an own desk was logged that this node did not sign."""
+    ACKNOWLEDGEMENT_REFUSED = "acknowledgement-refused"
+    """The hub refuses to take an acknowledgement."""
+    REFUSED = "refused"
+    """The hub refused an envelope for good."""
+    REJECTED_BY_RECIPIENT = "rejected"
+    """A recipient's node rejected an envelope."""
+    QUARANTINED = "quarantined"
+    """A sender's envelope broke a rule that only its recipient sees."""
+    TWO_CONTENTS = "two-contents"
+    """One sender gave one bulletin id to two contents; both headers are kept."""
+    URGENT_BULLETIN = "urgent-bulletin"
+    """A flash or immediate bulletin came that nobody has opened."""
+    UNANSWERED_URGENT = "unanswered-urgent"
+    """A flash or immediate bulletin has no answer by the deadline of its precedence."""
+    UNANSWERED = "unanswered"
+    """A priority or routine bulletin has no answer by the deadline of its precedence."""
+    NOT_ACCEPTED = "not-accepted"
+    """A bulletin waits to be accepted by the hub for a third of its deadline or longer."""
+    EXPIRED_UNANSWERED = "expired-unanswered"
+    """A bulletin expired before its recipient answered."""
+    SEALING_KEY_STALE = "sealing-key-stale"
+    """An own desk's sealing key is not renewed, so that it will run out."""
+    RECIPIENT_KEY_EXPIRED = "recipient-key-expired"
+    """Another desk's sealing key ran out days ago: nothing can be sealed to it."""
+    COUNCIL_EXPIRES = "council-expires"
+    """The governors' signatures on the directory run out soon."""
+    COUNCIL_EXPIRED = "council-expired"
+    """They have run out: the directory says nothing that is sure any more."""
+    MEMBER_FILE_EXPIRES = "member-file-expires"
+    """The own member's file runs out soon, or has run out: then none of its keys counts."""
+    UNREACHABLE = "hub-unreachable"
+    """The hub has not answered for several minutes."""
+    REFUSES_US = "hub-refuses-requests"
+    """The hub answers with a problem that this node cannot mend by itself."""
+    CLOCK = "clock-off"
+    """This machine's clock is more than five minutes away from the hub's."""
+    DISK = "disk-full"
+    """The disk of the data directory is full, or nearly."""
+    DATABASE = "database-failed"
+    """The node's database cannot be read or written."""
+    KEYSTORE = "keystore-failed"
+    """A secret of an own desk cannot be read from the keystore."""
+    NOTICE_FAILED = "notice-failed"
+    """A notice to a person could not be sent; it is tried again."""
+    INTERNAL = "internal"
+    """A part of this node failed and will try again."""
+
+
+SEVERITY: Final[Mapping[AlarmKind, Severity]] = {
+    AlarmKind.HUB_FAULT: Severity.SERIOUS,
+    AlarmKind.INCONSISTENT_LOG: Severity.CRITICAL,
+    AlarmKind.OTHER_LEAF: Severity.CRITICAL,
+    AlarmKind.FINDING: Severity.CRITICAL,
+    AlarmKind.GAP: Severity.SERIOUS,
+    AlarmKind.MISSED: Severity.SERIOUS,
+    AlarmKind.RESTORED: Severity.SERIOUS,
+    AlarmKind.FOREIGN_SEALING_KEY: Severity.CRITICAL,
+    AlarmKind.FOREIGN_ACKNOWLEDGEMENT: Severity.CRITICAL,
+    AlarmKind.FOREIGN_ENVELOPE: Severity.CRITICAL,
+    AlarmKind.ACKNOWLEDGEMENT_REFUSED: Severity.SERIOUS,
+    AlarmKind.REFUSED: Severity.SERIOUS,
+    AlarmKind.REJECTED_BY_RECIPIENT: Severity.SERIOUS,
+    AlarmKind.QUARANTINED: Severity.SERIOUS,
+    AlarmKind.TWO_CONTENTS: Severity.SERIOUS,
+    AlarmKind.URGENT_BULLETIN: Severity.CRITICAL,
+    AlarmKind.UNANSWERED_URGENT: Severity.CRITICAL,
+    AlarmKind.UNANSWERED: Severity.SERIOUS,
+    AlarmKind.NOT_ACCEPTED: Severity.SERIOUS,
+    AlarmKind.EXPIRED_UNANSWERED: Severity.SERIOUS,
+    AlarmKind.SEALING_KEY_STALE: Severity.SERIOUS,
+    AlarmKind.RECIPIENT_KEY_EXPIRED: Severity.MINOR,
+    AlarmKind.COUNCIL_EXPIRES: Severity.MINOR,
+    AlarmKind.COUNCIL_EXPIRED: Severity.CRITICAL,
+    AlarmKind.MEMBER_FILE_EXPIRES: Severity.MINOR,
+    AlarmKind.UNREACHABLE: Severity.SERIOUS,
+    AlarmKind.REFUSES_US: Severity.SERIOUS,
+    AlarmKind.CLOCK: Severity.SERIOUS,
+    AlarmKind.DISK: Severity.CRITICAL,
+    AlarmKind.DATABASE: Severity.CRITICAL,
+    AlarmKind.KEYSTORE: Severity.CRITICAL,
+    AlarmKind.NOTICE_FAILED: Severity.SERIOUS,
+    AlarmKind.INTERNAL: Severity.MINOR,
+}
+
+LASTING: Final = frozenset(
+    {
+        AlarmKind.GAP,
+        AlarmKind.FOREIGN_SEALING_KEY,
+        AlarmKind.URGENT_BULLETIN,
+        AlarmKind.UNANSWERED_URGENT,
+        AlarmKind.UNANSWERED,
+        AlarmKind.NOT_ACCEPTED,
+        AlarmKind.SEALING_KEY_STALE,
+        AlarmKind.RECIPIENT_KEY_EXPIRED,
+        AlarmKind.COUNCIL_EXPIRES,
+        AlarmKind.COUNCIL_EXPIRED,
+        AlarmKind.MEMBER_FILE_EXPIRES,
+        AlarmKind.UNREACHABLE,
+        AlarmKind.CLOCK,
+        AlarmKind.DISK,
+        AlarmKind.DATABASE,
+        AlarmKind.KEYSTORE,
+        AlarmKind.NOTICE_FAILED,
+    }
+)
+"""States of things: the node itself sees when they are over. The others are events, which are over once
+a person has acknowledged them and they did not come again for a while. (A sealing key that was logged
+stays logged: that alarm is never over, and is quiet once acknowledged.)"""
+
+FACTS_ONLY: Final = LASTING - {AlarmKind.NOTICE_FAILED} | {
+    AlarmKind.MISSED,
+    AlarmKind.RESTORED,
+    AlarmKind.FOREIGN_ACKNOWLEDGEMENT,
+    AlarmKind.FOREIGN_ENVELOPE,
+    AlarmKind.ACKNOWLEDGEMENT_REFUSED,
+    AlarmKind.EXPIRED_UNANSWERED,
+    AlarmKind.TWO_CONTENTS,
+}
+"""Kinds whose text this node writes of ids, desks, words of its own and times: a notice may carry it. The
+others quote what the hub or a library said, which stays on the node."""
+
+
+def severity_of(kind: str) -> Severity:
+    """How severe an alarm is; one of a later version's kinds is taken as serious."""
+    known = {str(each): severity for each, severity in SEVERITY.items()}
+    return known.get(kind, Severity.SERIOUS)

@@ -1,0 +1,202 @@
+"""The node's doctor: settings, keys, database, clock, disk, certificate, the line to the hub; and what to do.
+
+May import `broker.checks`, `broker.client` and the node's own rooms; the command line calls it beside the
+running node. Nothing is changed, and nothing secret is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final
+
+import httpx
+from sqlalchemy.exc import SQLAlchemyError
+
+from broker.checks import (
+    Check,
+    check_certificate,
+    check_clock,
+    check_database,
+    check_disk,
+    check_modes,
+    check_operator,
+    check_served,
+    fail,
+    ok,
+    warn,
+)
+from broker.client import HubClient
+from broker.db import reading
+from broker.node import migrations
+from broker.node.alarm_kinds import AlarmKind, Severity, severity_of
+from broker.node.alarm_words import advice_of, title_of
+from broker.node.alarms import list_alarms
+from broker.node.clock import Clock
+from broker.node.conditions import Failing, find_conditions
+from broker.node.follow_store import NodeFollowStore
+from broker.node.home import Home, load_invitation, look_home
+from broker.node.line import HubClock, Line, open_line
+from broker.node.restored import RESTORED_FILE
+from broker.settings import load_node
+from schemas.directory import Invitation
+from schemas.errors import BaridError, HubUnreachable, Problem
+
+_KEYS: Final = (AlarmKind.KEYSTORE, AlarmKind.SEALING_KEY_STALE)
+_DIRECTORY: Final = (
+    AlarmKind.COUNCIL_EXPIRED,
+    AlarmKind.COUNCIL_EXPIRES,
+    AlarmKind.MEMBER_FILE_EXPIRES,
+)
+_LOOKED_AT_ITSELF: Final = timedelta(seconds=10)
+"""A call that took longer says little about clocks."""
+
+
+async def diagnose_node(data: Path, passphrase: bytes, clock: Clock) -> AsyncIterator[Check]:
+    """Look at everything, what depends on less first.
+
+    Args:
+        data: the node's directory.
+        passphrase: of its keystore.
+        clock: this machine's.
+    """
+    try:
+        settings = load_node(data)
+    except BaridError as error:
+        yield fail("settings", str(error), "correct config.json, or name another directory")
+        return
+    yield ok("settings", f"node of {', '.join(settings.desk_ids)} in {settings.exchange}")
+    yield check_modes(data)
+    yield check_disk(data)
+    yield check_certificate(data, (settings.listen.host,), clock(), "barid node tls renew")
+    try:
+        home = look_home(data, passphrase)
+    except BaridError as error:
+        yield fail("keystore", str(error), "give the right passphrase, or restore a backup")
+        return
+    try:
+        yield ok("keystore", f"opens, and has the keys of {len(home.desks)} desks")
+        async for check in _look_inside(home, clock):
+            yield check
+    finally:
+        home.close()
+    yield check_operator(settings.operator, "node")
+    yield check_served(data, settings.listen, "node")
+
+
+async def _look_inside(home: Home, clock: Clock) -> AsyncIterator[Check]:
+    checks = check_database(home.engine, migrations)
+    for check in checks:
+        yield check
+    if (home.data / RESTORED_FILE).exists():
+        said = "it was restored, and has not taken everything again"
+        yield warn("restore", said, "let it run with a line to the hub, and look at its alarms")
+    try:
+        invitation = load_invitation(home.data, home.exchange)
+        line = open_line(home, invitation, NodeFollowStore(home.engine), clock)
+    except (BaridError, SQLAlchemyError) as error:
+        said = str(error) if isinstance(error, BaridError) else type(error).__name__
+        yield fail("invitation", said, "`barid node join` with the governors' invitation")
+        return
+    try:
+        for check in await _call_hub(line, invitation, clock):
+            yield check
+        if all(check.grade == "ok" for check in checks):
+            for check in _look_at_conditions(home, line, clock()):
+                yield check
+    finally:
+        await line.close()
+
+
+async def _call_hub(line: Line, invitation: Invitation, clock: Clock) -> list[Check]:
+    """One signed request by each desk; the first answer also tells the hub's time."""
+    name = "line to the hub"
+    url = invitation.hub.url
+    checks: list[Check] = []
+    for desk, client in line.clients.items():
+        try:
+            began = clock()
+            told = await _ask(client, line.time, invitation.logs.generation)
+        except HubUnreachable as error:
+            advice = "check the line, the address and the hub's TLS certificate; ask its operator"
+            return [fail(name, f"{url}: {error}", advice)]
+        except Problem as problem:
+            said = f"{url} refuses {desk}: {problem.word}"
+            checks.append(fail(name, said, problem.type.advice or "ask the hub's operator"))
+            continue
+        except BaridError as error:
+            checks.append(fail(name, f"{url}: {error}", "is it a hub? ask its operator"))
+            continue
+        if not any(check.name == "clock" for check in checks):
+            checks += _compare_clocks(told, began, clock())
+        checks.append(ok(name, f"{url} answers {desk}"))
+    return checks
+
+
+async def _ask(client: HubClient, time: HubClock, generation: int) -> str:
+    """Have the hub answer a signed request, at the second try with the hub's time; gives its `Date`."""
+    path = f"/v1/log/directory/{generation}/checkpoint"
+    try:
+        async with client.asked("GET", path) as answer:
+            return _date(answer)
+    except Problem as problem:
+        if problem.word != "signature-expired":
+            raise
+        time.learn(problem)
+    async with client.asked("GET", path) as answer:
+        return _date(answer)
+
+
+def _date(answer: httpx.Response) -> str:
+    return str(answer.headers.get("Date", ""))
+
+
+def _compare_clocks(told: str, began: datetime, ended: datetime) -> Iterator[Check]:
+    try:
+        hub = parsedate_to_datetime(told)
+    except ValueError:
+        yield warn("clock", "the hub does not say what time it is", "compare with another clock")
+        return
+    if ended - began > _LOOKED_AT_ITSELF:
+        yield warn("clock", "the hub took too long to compare clocks", "try again")
+    elif began <= hub <= ended:
+        yield check_clock(timedelta(0), "the hub's")
+    else:
+        yield check_clock(hub - (began if hub < began else ended), "the hub's")
+
+
+def _look_at_conditions(home: Home, line: Line, now: datetime) -> Iterator[Check]:
+    """What the running node would raise alarms for, and the alarms that wait for a person."""
+    with reading(home.engine) as connection:
+        found = find_conditions(connection, home, line, Failing(), now)
+        waiting = list_alarms(connection, waiting=True)
+    if line.state.directory is None:
+        advice = "start the node; it follows the hub's log"
+        yield warn("directory", "none is known yet", advice)
+    else:
+        yield from _of_kinds(
+            "directory", _DIRECTORY, found.causes, "in force, and not near its end"
+        )
+        yield from _of_kinds("own keys", _KEYS, found.causes, "all can be read, and are renewed")
+    if waiting:
+        grave = sum(severity_of(each.kind) is Severity.CRITICAL for each in waiting)
+        said = f"{len(waiting)} wait for a person, {grave} of them critical"
+        yield warn("alarms", said, "`barid alarms list`")
+    else:
+        yield ok("alarms", "none waits for a person")
+
+
+def _of_kinds(
+    name: str,
+    kinds: tuple[AlarmKind, ...],
+    causes: dict[AlarmKind, dict[str, str]],
+    otherwise: str,
+) -> Iterator[Check]:
+    wrong = [(kind, *each) for kind in kinds for each in causes.get(kind, {}).items()]
+    for kind, subject, text in wrong:
+        make = warn if severity_of(kind) is Severity.MINOR else fail
+        yield make(name, f"{title_of(kind).en}: {subject}: {text}", advice_of(kind).en)
+    if not wrong:
+        yield ok(name, otherwise)

@@ -1,0 +1,117 @@
+"""A node restored from a backup: it takes everything again, shows it once, and is told of itself once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from broker.node.restored import RESTORED_FILE, Restoration, Work, marker_bytes
+from schemas.errors import ConfigurationError
+from tests.unit.node.reader import Reader, arrive
+from tests.unit.node.world import at, copy_home
+
+DESKS = ("tn/judicial", "tn/main")
+
+
+@pytest.fixture
+def backup(reader: Reader, tmp_path: Path) -> Reader:
+    """tn's node as it was before it received anything; `reader` goes on."""
+    asyncio.run(reader.sender.watch())
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    reader.home.engine.dispose()
+    return Reader(reader.world, copy_home(reader.home, folder))
+
+
+def since(reader: Reader, index: int = 0) -> int:
+    """Take everything again."""
+    return asyncio.run(reader.fetcher.fetch_since(index, lambda: None))
+
+
+def test_what_was_answered_before_the_loss_arrives_again_and_is_shown_once(
+    reader: Reader, backup: Reader
+) -> None:
+    """Answered again as the order of answers allows: `delivered` after `read`."""
+    first, second = arrive(reader), arrive(reader)
+    reader.fetch()
+    reader.read("ly/main", first)
+    reader.answer()
+    # The machine is lost. The hub has nothing unanswered for the node that comes back.
+    reader.world.later(minutes=5)
+    assert backup.fetch() == 0
+    assert backup.shown() == []
+    assert since(backup) == 2
+    assert since(backup) == 0
+    assert sorted(backup.shown()) == sorted([first, second])
+    backup.answer()
+    assert backup.logged() == [
+        ("delivered", None, 2),
+        ("read", None, 1),
+        ("delivered", None, 2),
+    ]
+    assert backup.alarms() == set()
+
+
+def test_bodies_are_fetched_only_where_they_are_missing(reader: Reader, backup: Reader) -> None:
+    """What is asked for again is mostly here: the pages carry no bodies."""
+    asked: list[object] = []
+    original = backup.client.inbox
+
+    async def inbox(desk: str, **options: object) -> object:
+        asked.append(options["inline_bytes"])
+        return await original(desk, **options)  # type: ignore[arg-type]
+
+    backup.client.inbox = inbox  # type: ignore[method-assign, assignment]
+    since(backup)
+    backup.fetch()
+    assert asked == [0, 64 * 1024]
+
+
+def test_what_it_did_since_its_backup_is_one_alarm(reader: Reader, backup: Reader) -> None:
+    """All foreign answers up to now are one alarm of the restore; a later one is a thief's."""
+    for _ in range(3):
+        arrive(reader)
+        reader.fetch()
+        reader.answer()
+    asyncio.run(backup.sender.watch(at(minutes=5)))
+    assert backup.alarms() == {"restored"}
+    [alarm] = backup.rows("alarm")
+    assert (alarm.subject, alarm.times) == ("tn/main", 3)
+    assert "2026-11-24T22:05:00Z" in alarm.text
+    arrive(reader)
+    reader.fetch()
+    reader.answer()
+    asyncio.run(backup.sender.watch())
+    assert backup.alarms() == {"restored", "foreign-acknowledgement"}
+
+
+def test_the_marker_goes_once_every_desk_has_done_everything(tmp_path: Path) -> None:
+    """A crash before that leaves it, so that all of it is done again."""
+    (tmp_path / RESTORED_FILE).write_bytes(marker_bytes(at()))
+    restoration = Restoration(tmp_path, DESKS)
+    assert restoration.at == at()
+    for desk in DESKS:
+        for work in Work:
+            assert restoration.is_open(desk, work)
+            assert (tmp_path / RESTORED_FILE).exists()
+            restoration.done(desk, work)
+            assert not restoration.is_open(desk, work)
+    assert not (tmp_path / RESTORED_FILE).exists()
+    assert Restoration(tmp_path, DESKS).at is None
+
+
+def test_without_a_marker_nothing_is_to_be_done(tmp_path: Path) -> None:
+    """An ordinary start."""
+    restoration = Restoration(tmp_path, DESKS)
+    assert not any(restoration.is_open(desk, work) for desk in DESKS for work in Work)
+    restoration.done("tn/main", Work.INBOX)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"at":"yesterday"}', b"[" * 5000])
+def test_a_marker_that_is_none_stops_the_start(tmp_path: Path, data: bytes) -> None:
+    """It says which file, and what to do."""
+    (tmp_path / RESTORED_FILE).write_bytes(data)
+    with pytest.raises(ConfigurationError, match=r"restored\.json"):
+        Restoration(tmp_path, DESKS)
