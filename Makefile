@@ -43,7 +43,7 @@ demo: setup  ## Play the first exchange: three states, a hub and an auditor, all
 	@$(BIN)/barid demo
 
 .PHONY: test
-test: setup setup-image-tools  ## Run every test; the last line says what was skipped and why
+test: setup setup-image-tools setup-bench-tools  ## Run every test; the last line says what was skipped and why
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -q $(TESTS)
 
 .PHONY: check
@@ -62,7 +62,7 @@ format: setup  ## Rewrite the code as `make check` wants it
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: setup  ## Measure, and print each figure beside its bar
+bench: setup setup-bench-tools  ## Measure for ten minutes: each figure beside its bar, and docs/performance.md
 	@$(BIN)/python -m tests.bench
 
 # The locks come from the public registry alone, whatever else this machine's pip is told to look at.
@@ -90,6 +90,14 @@ setup-image-tools:  ## Install what the tests of the image need (as root on Debi
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! type $(IMAGE_TOOLS) >/dev/null 2>&1; then \
 		$(APT_INSTALL) $(IMAGE_PACKAGES) >/dev/null 2>&1 \
 			|| { apt-get update --quiet --quiet && $(APT_INSTALL) $(IMAGE_PACKAGES) >/dev/null; }; \
+	fi
+
+# Elsewhere than as root on Debian nothing is installed, and `make bench` says that wrk is needed.
+.PHONY: setup-bench-tools
+setup-bench-tools:  ## Install the load generator of `make bench` (as root on Debian)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! type wrk >/dev/null 2>&1; then \
+		$(APT_INSTALL) wrk >/dev/null 2>&1 \
+			|| { apt-get update --quiet --quiet && $(APT_INSTALL) wrk >/dev/null; }; \
 	fi
 
 .PHONY: clean

@@ -261,7 +261,9 @@ def unpack(archive: Path, expected: Manifest, data: Path, last: str) -> None:
                 raise VerificationError("the archive was replaced while it was read")
             for each in expected.files:
                 path = data / (f"{each.name}.new" if each.name == last else each.name)
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # One after the other: those that `parents` makes would be open to others.
+                for folder in reversed(path.relative_to(data).parents):
+                    (data / folder).mkdir(mode=0o700, exist_ok=True)
                 with _exclusive(path) as written:
                     _take(file, each, expected.at, written)
     except BaseException:

@@ -79,13 +79,21 @@ def make_certificate(directory: Path, names: tuple[str, ...], now: datetime) -> 
 def self_signed(names: tuple[str, ...], now: datetime) -> Pair:
     """A new key, and a certificate that it signs itself; arguments as `make_certificate`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    serial = x509.random_serial_number()
+    # The serial number tells it from the one before, of the same name: a client that trusts both would
+    # otherwise try this one's signature with the key of that one, and give up.
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, names[0]),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, f"{serial:x}"),
+        ]
+    )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial)
         .not_valid_before(now - _CLOCKS)
         .not_valid_after(now + timedelta(days=CERTIFICATE_DAYS))
         .add_extension(

@@ -17,12 +17,12 @@ from broker.cli.agency import (
     File,
     Language,
     ReaderLanguage,
-    app,
     parse_document,
     read_document,
     show_queued,
     until,
 )
+from broker.cli.agency import app as app
 from broker.cli.node_client import (
     ANSWER_BYTES_MAX,
     Desk,

@@ -5,6 +5,7 @@ May import the live hub; the tests of attachments call it.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Coroutine
@@ -17,6 +18,8 @@ import httpx
 from broker.client import HubClient
 from keys.requests import Request, sign_request
 from schemas.envelope import AttachmentRef, Envelope
+from schemas.errors import HubUnreachable, Problem
+from schemas.limits import UPLOAD_PIECE_BYTES_MAX
 from schemas.receipts import Receipt
 from tests.exchange.live import EXCHANGE, LiveHub, new_id, run
 
@@ -165,3 +168,35 @@ def objects(hub: LiveHub) -> set[str]:
 def spool(hub: LiveHub, desk: str, sealed: Sealed) -> Path:
     """The file of an unfinished upload."""
     return hub.data / "uploads" / f"{desk.replace('/', '.')}.{sealed.sha256}"
+
+
+def offset_of(hub: LiveHub, desk: str, sealed: Sealed) -> int:
+    """How much the hub says has come of a desk's upload."""
+
+    async def ask(client: HubClient) -> int:
+        return await client.attachment_offset(sealed.sha256, sealed.size)
+
+    result: int = as_desk(hub, desk, ask)
+    return result
+
+
+async def persist(
+    client: HubClient, data: bytes, piece_bytes: int = UPLOAD_PIECE_BYTES_MAX
+) -> Receipt:
+    """Upload all that is missing, through as many failures as there are."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    offset = 0
+    while True:
+        try:
+            chunk = data[offset : offset + piece_bytes]
+            answer = await client.upload_piece(sha256, len(data), offset, chunk)
+        except HubUnreachable:
+            await asyncio.sleep(0.02)
+        except Problem as problem:
+            if problem.word != "upload-offset":
+                raise
+            offset = problem.extensions["offset"]
+        else:
+            if isinstance(answer, Receipt):
+                return answer
+            offset = answer

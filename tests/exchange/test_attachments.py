@@ -1,4 +1,4 @@
-"""Attachments at the hub: uploaded in pieces, resumed where they were cut, logged once, sent in ranges."""
+"""Uploads of attachments: in pieces, resumed where they were cut, checked, logged once."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.exchange.attaching import (
     Sealed,
     as_desk,
     downloaded,
-    get,
     naming,
     objects,
+    offset_of,
     piece,
     put,
     signed,
@@ -39,23 +39,6 @@ def client(hub: LiveHub) -> Iterator[httpx.Client]:
     """One connection for all requests."""
     with http(hub) as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def sent(hub: LiveHub) -> Sealed:
-    """An attachment of ly/main that an accepted envelope to tn/main names."""
-    sealed = Sealed()
-    store(hub, "ly/main", sealed)
-    run(submit(hub, naming(hub, "ly/main", "tn/main", sealed=(sealed,))))
-    return sealed
-
-
-def _offset(hub: LiveHub, desk: str, sealed: Sealed) -> int:
-    async def ask(client: HubClient) -> int:
-        return await client.attachment_offset(sealed.sha256, sealed.size)
-
-    result: int = as_desk(hub, desk, ask)
-    return result
 
 
 def test_an_attachment_arrives(hub: LiveHub) -> None:
@@ -132,12 +115,12 @@ def test_the_same_bytes_again(hub: LiveHub) -> None:
 def test_an_upload_goes_on_where_it_was_cut(hub: LiveHub) -> None:
     """Each client is told how much has come, and goes on from there."""
     sealed = Sealed()
-    assert _offset(hub, "ly/main", sealed) == 0
+    assert offset_of(hub, "ly/main", sealed) == 0
     assert run(piece(hub, "ly/main", sealed, 0, sealed.data[:1])) == 1
     assert run(piece(hub, "ly/main", sealed, 1, sealed.data[1:PIECE])) == PIECE
-    assert _offset(hub, "ly/main", sealed) == PIECE
+    assert offset_of(hub, "ly/main", sealed) == PIECE
     store(hub, "ly/main", sealed)
-    assert _offset(hub, "ly/main", sealed) == sealed.size
+    assert offset_of(hub, "ly/main", sealed) == sealed.size
     assert downloaded(hub, "ly/main", sealed) == sealed.data
 
 
@@ -148,13 +131,13 @@ def test_an_upload_outlives_a_restart(hub: LiveHub) -> None:
     run(piece(hub, "ly/main", sealed, 0, sealed.data[:PIECE]))
     hub.stop()
     hub.start()
-    assert _offset(hub, "ly/main", sealed) == PIECE
+    assert offset_of(hub, "ly/main", sealed) == PIECE
     store(hub, "ly/main", sealed)
     assert downloaded(hub, "ly/main", sealed) == sealed.data
     assert store(hub, "ly/main", stored).index == receipt.index
 
 
-def test_a_wrong_offset(hub: LiveHub) -> None:
+def test_a_wrongoffset_of(hub: LiveHub) -> None:
     """A piece before or behind the end of what has come is refused with the right offset."""
     sealed = Sealed()
     early = refusal(piece(hub, "ly/main", sealed, 5, b"x"))
@@ -176,7 +159,7 @@ def test_the_wrong_bytes(hub: LiveHub) -> None:
     assert rows(hub) == before
     assert spool(hub, "ly/main", sealed).exists() is False
     assert sealed.sha256 not in objects(hub)
-    assert _offset(hub, "ly/main", sealed) == 0
+    assert offset_of(hub, "ly/main", sealed) == 0
     store(hub, "ly/main", sealed)
 
 
@@ -193,7 +176,7 @@ def test_a_lie_about_the_size(hub: LiveHub) -> None:
         assert (answer.status_code, answer.headers["upload-offset"]) == (200, str(sealed.size))
         assert (answer.content, sealed.sha256 in objects(hub)) == (b"", False)
         # Under the true size nothing has come.
-        assert _offset(hub, "ly/main", sealed) == 0
+        assert offset_of(hub, "ly/main", sealed) == 0
         answer = put(client, hub, "ly/main", sealed.target, b"x", str(sealed.size))
         assert (word(answer), problem(answer)["offset"]) == ("upload-offset", 0)
         answer = put(client, hub, "ly/main", sealed.target, sealed.data)
@@ -206,17 +189,17 @@ def test_an_upload_is_its_desks_own(hub: LiveHub) -> None:
     """Another desk goes on with nobody's upload, and learns nothing of it."""
     sealed = Sealed()
     run(piece(hub, "ly/main", sealed, 0, sealed.data[:PIECE]))
-    assert _offset(hub, "ne/main", sealed) == 0
+    assert offset_of(hub, "ne/main", sealed) == 0
     refused = refusal(piece(hub, "ne/main", sealed, PIECE, sealed.data[PIECE:]))
     assert (refused.word, refused.extensions["offset"]) == ("upload-offset", 0)
-    assert _offset(hub, "ly/main", sealed) == PIECE
+    assert offset_of(hub, "ly/main", sealed) == PIECE
 
 
 def test_a_second_owner_uploads_all_of_it(hub: LiveHub) -> None:
     """A hash alone gives nothing; with all the bytes a desk becomes an owner, and nothing more is logged."""
     sealed = Sealed()
     first = store(hub, "ly/main", sealed)
-    assert _offset(hub, "ne/main", sealed) == 0
+    assert offset_of(hub, "ne/main", sealed) == 0
     before = rows(hub)
     assert store(hub, "ne/main", sealed).index == first.index
     changed = {"attachment_owner": 1, "party": 1}
@@ -292,7 +275,7 @@ def test_an_offset_that_is_none(hub: LiveHub, client: httpx.Client, offset: str)
     assert rows(hub) == before
 
 
-def test_a_missing_offset(hub: LiveHub, client: httpx.Client) -> None:
+def test_a_missingoffset_of(hub: LiveHub, client: httpx.Client) -> None:
     """An upload without its offset is refused, also where the signature is in order."""
     sealed = Sealed()
     before = rows(hub)
@@ -386,156 +369,6 @@ def test_a_body_in_place_of_the_signed_one(hub: LiveHub, client: httpx.Client) -
     answer = client.put(sealed.target, content=b"wrong", headers=headers)
     assert (answer.status_code, word(answer)) == (400, "content-digest")
     assert rows(hub) == before
-
-
-def test_a_stranger(hub: LiveHub, client: httpx.Client, sent: Sealed) -> None:
-    """Who does not sign neither uploads, nor asks, nor downloads."""
-    target = f"/v1/attachments/{sent.sha256}"
-    assert word(client.get(target)) == "signature-missing"
-    assert client.head(target).status_code == 401
-    answer = client.put(sent.target, content=b"x", headers={"Upload-Offset": "0"})
-    assert word(answer) == "signature-missing"
-
-
-def test_who_may_download(hub: LiveHub, client: httpx.Client, sent: Sealed) -> None:
-    """Its owner and the recipients of an accepted envelope that names it; for others it does not exist."""
-    desks = ("ly/main", "tn/main", "ne/main", "ly/judicial", "tn/judicial", "auc/audit")
-    statuses = {desk: get(client, hub, desk, sent).status_code for desk in desks}
-    allowed = {"ly/main": 200, "tn/main": 200}
-    assert statuses == {desk: allowed.get(desk, 404) for desk in desks}
-    assert {d: get(client, hub, d, sent, "HEAD").status_code for d in desks} == statuses
-    unknown = get(client, hub, "ne/main", Sealed())
-    hidden = get(client, hub, "ne/main", sent)
-    assert hidden.content == unknown.content
-
-
-def test_an_uploader_who_is_not_done_downloads_nothing(hub: LiveHub, client: httpx.Client) -> None:
-    """Neither what has come so far, nor what another desk has stored under the same hash."""
-    sealed = Sealed()
-    run(piece(hub, "ly/main", sealed, 0, sealed.data[:PIECE]))
-    assert word(get(client, hub, "ly/main", sealed)) == "not-found"
-    store(hub, "ne/main", sealed)
-    assert word(get(client, hub, "ly/main", sealed)) == "not-found"
-
-
-def test_what_a_head_tells(hub: LiveHub, client: httpx.Client, sent: Sealed) -> None:
-    """An uploader the offset, a reader the length; a recipient that asks for its own upload has none."""
-
-    def told(desk: str, target: str) -> tuple[int, str | None, str]:
-        answer = client.head(target, headers=signed(hub, desk, "HEAD", target))
-        headers = answer.headers
-        return answer.status_code, headers.get("upload-offset"), headers["content-length"]
-
-    bare = f"/v1/attachments/{sent.sha256}"
-    assert told("ly/main", sent.target) == (200, str(sent.size), str(sent.size))
-    assert told("ly/main", bare) == (200, None, str(sent.size))
-    assert told("tn/main", sent.target) == (200, "0", str(sent.size))
-    assert told("tn/main", bare) == (200, None, str(sent.size))
-    assert told("ne/main", sent.target) == (200, "0", "0")
-    assert told("ne/main", bare)[:2] == (404, None)
-
-
-RANGES = [
-    ("bytes=0-0", 0, 1),
-    ("bytes=0-", 0, None),
-    ("bytes=10-19", 10, 20),
-    (f"bytes={PIECE - 1}-{PIECE}", PIECE - 1, PIECE + 1),
-    ("bytes=-1", -1, None),
-    ("bytes=-9999999999999999", 0, None),
-    ("bytes=5-9999999999999999", 5, None),
-    (f"bytes={3 * PIECE}-", 3 * PIECE, None),
-]
-
-
-@pytest.mark.parametrize(("asked", "start", "end"), RANGES, ids=[each[0] for each in RANGES])
-def test_a_range(
-    hub: LiveHub, client: httpx.Client, sent: Sealed, asked: str, start: int, end: int | None
-) -> None:
-    """One range of bytes, as RFC 9110 counts them, with what it is and of how many."""
-    answer = get(client, hub, "tn/main", sent, Range=asked)
-    expected = sent.data[start:end]
-    first = start if start >= 0 else sent.size + start
-    assert (answer.status_code, answer.content) == (206, expected)
-    described = f"bytes {first}-{first + len(expected) - 1}/{sent.size}"
-    assert answer.headers["content-range"] == described
-    assert answer.headers["content-length"] == str(len(expected))
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        f"bytes={3 * PIECE + 1}-",
-        "bytes=9999999999999999-",
-        "bytes=5-4",
-        "bytes=-0",
-        "bytes=-",
-        "bytes=0-1,3-4",
-        "bytes=0-1, 3-4",
-        "bytes= 0-1",
-        "bytes=a-b",
-        "bytes=0",
-        "octets=0-1",
-        "bytes=" + "9" * 17 + "-",
-        "",
-    ],
-)
-def test_a_range_that_is_none(hub: LiveHub, client: httpx.Client, sent: Sealed, asked: str) -> None:
-    """A range outside the attachment, several, or none at all: refused with the size."""
-    answer = get(client, hub, "tn/main", sent, Range=asked)
-    assert (answer.status_code, word(answer)) == (416, "range")
-    assert answer.headers["content-range"] == f"bytes */{sent.size}"
-    assert problem(answer)["size"] == sent.size
-
-
-def test_two_lines_of_ranges(hub: LiveHub, client: httpx.Client, sent: Sealed) -> None:
-    """One line asks for one range; of two neither is served."""
-    target = f"/v1/attachments/{sent.sha256}"
-    fields = [*signed(hub, "tn/main", "GET", target).items(), *[("Range", "bytes=0-1")] * 2]
-    answer = client.get(target, headers=fields)
-    assert (answer.status_code, word(answer)) == (416, "range")
-
-
-def test_the_whole_without_a_range(hub: LiveHub, client: httpx.Client, sent: Sealed) -> None:
-    """All of it, with its length, and no shared cache may keep it."""
-    answer = get(client, hub, "tn/main", sent)
-    assert (answer.status_code, answer.content) == (200, sent.data)
-    headers = {
-        "content-length": str(sent.size),
-        "accept-ranges": "bytes",
-        "cache-control": "no-store",
-    }
-    assert {name: answer.headers[name] for name in headers} == headers
-
-
-def test_a_download_goes_on_where_it_was_cut(hub: LiveHub, sent: Sealed) -> None:
-    """From any offset to the end."""
-    for offset in (1, PIECE, sent.size - 1):
-        assert downloaded(hub, "tn/main", sent, offset) == sent.data[offset:]
-
-    async def beyond(client: HubClient) -> None:
-        async for _ in client.download(sent.sha256, sent.size, sent.size):
-            pass
-
-    with pytest.raises(Problem, match="range"):
-        as_desk(hub, "tn/main", beyond)
-
-
-@pytest.mark.parametrize("left", [None, b"", b"half of it"])
-def test_an_object_that_is_damaged(hub: LiveHub, client: httpx.Client, left: bytes | None) -> None:
-    """The hub says that it failed; its uploader brings the bytes again, and nothing more is logged."""
-    sealed = Sealed()
-    receipt = store(hub, "ly/main", sealed)
-    run(submit(hub, naming(hub, "ly/main", "tn/main", sealed=(sealed,))))
-    kept = hub.data / "attachments" / sealed.sha256
-    kept.unlink()
-    if left is not None:
-        kept.write_bytes(left)
-    assert word(get(client, hub, "tn/main", sealed)) == "internal"
-    assert _offset(hub, "ly/main", sealed) == 0
-    before = rows(hub)
-    assert store(hub, "ly/main", sealed).index == receipt.index
-    assert rows(hub) == before
-    assert downloaded(hub, "tn/main", sealed) == sealed.data
 
 
 def test_a_receipt_is_what_the_schema_says(hub: LiveHub, client: httpx.Client) -> None:

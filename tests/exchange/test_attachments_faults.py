@@ -1,14 +1,9 @@
-"""Attachments when things break: a hub that dies at any step, a full disk, a store elsewhere; and memory."""
+"""Attachments when things break: a hub that dies at any step, a full disk, a store elsewhere."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import hashlib
 import os
-import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +23,7 @@ from broker.hub.attachments import Attachments
 from broker.hub.sequencer import Sequencer
 from broker.hub.tables import attachment_owner
 from broker.settings import HubSettings
-from schemas.errors import ConfigurationError, HubUnreachable, Problem
-from schemas.limits import UPLOAD_PIECE_BYTES_MAX
+from schemas.errors import ConfigurationError
 from schemas.receipts import Receipt
 from tests.exchange.acting import refusal, submit
 from tests.exchange.attaching import (
@@ -39,6 +33,7 @@ from tests.exchange.attaching import (
     downloaded,
     naming,
     objects,
+    persist,
     piece,
     spool,
     spools,
@@ -48,9 +43,7 @@ from tests.exchange.live import LiveHub, live_hub, run
 from tests.exchange.raw import rows
 
 MIB = 1024 * 1024
-KILLS = 10 if os.environ.get("BARID_SOAK") else 2
-SENT_MIB = 100 if os.environ.get("BARID_SOAK") else 24
-START_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 
 
 class _Died(Exception):
@@ -275,7 +268,7 @@ def test_a_store_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     sealed = Sealed(os.urandom(9 * MIB + 1))
     with live_hub(tmp_path / "hub") as hub:
         run(hub.announce("tn/main"))
-        as_desk(hub, "ly/main", lambda client: _whole(client, sealed.data))
+        as_desk(hub, "ly/main", lambda client: persist(client, sealed.data))
         run(submit(hub, naming(hub, "ly/main", "tn/main", sealed=(sealed,))))
         assert downloaded(hub, "tn/main", sealed, 5) == sealed.data[5:]
         assert spools(hub) == {}
@@ -296,130 +289,7 @@ def test_a_hub_whose_directories_lie_apart(tmp_path: Path, monkeypatch: pytest.M
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-async def _whole(
-    client: HubClient, data: bytes, piece_bytes: int = UPLOAD_PIECE_BYTES_MAX
-) -> Receipt:
-    """Upload all that is missing, through as many failures as there are."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    offset = 0
-    while True:
-        try:
-            piece = data[offset : offset + piece_bytes]
-            answer = await client.upload_piece(sha256, len(data), offset, piece)
-        except HubUnreachable:
-            await asyncio.sleep(0.02)
-        except Problem as problem:
-            if problem.word != "upload-offset":
-                raise
-            offset = problem.extensions["offset"]
-        else:
-            if isinstance(answer, Receipt):
-                return answer
-            offset = answer
-
-
-class _Process:
-    """A hub as a process of its own."""
-
-    def __init__(self, hub: LiveHub) -> None:
-        self._hub = hub
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        program = ["-m", "tests.faults.crashing_hub", str(self._hub.data), "never", "0"]
-        self.popen = subprocess.Popen([sys.executable, *program], cwd=Path(__file__).parents[2])
-        deadline = time.monotonic() + START_SECONDS
-
-        async def ask(client: HubClient) -> None:
-            while True:
-                try:
-                    await client.checkpoint("exchange", 1)
-                except HubUnreachable:
-                    assert self.popen.poll() is None
-                    assert time.monotonic() < deadline
-                    await asyncio.sleep(0.05)
-                else:
-                    return
-
-        as_desk(self._hub, "ly/main", ask)
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        self.popen.kill()
-        self.popen.wait()
-
-    @property
-    def peak_bytes(self) -> int:
-        """The most memory that it has held so far."""
-        status = Path(f"/proc/{self.popen.pid}/status").read_text(encoding="ascii")
-        (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-        return int(line.split()[1]) * 1024
-
-
-@pytest.fixture
-def process(tmp_path: Path) -> Iterator[tuple[LiveHub, _Process]]:
-    """A hub that serves from a process of its own."""
-    hub = LiveHub(tmp_path / "hub")
-    hub.start()
-    run(hub.announce("tn/main"))
-    hub.stop()
-    started = _Process(hub)
-    started.start()
-    try:
-        yield hub, started
-    finally:
-        started.kill()
-
-
-def test_a_hub_killed_at_random_moments(process: tuple[LiveHub, _Process]) -> None:
-    """Killed again and again in the middle of an upload, it has each byte once, and one entry."""
-    hub, running = process
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201 - a failure must be repeatable
-    chance = random.Random(seed)
-    sealed = Sealed(chance.randbytes(SENT_MIB * MIB + 1))
-
-    async def uploading() -> Receipt:
-        async with hub.client("ly/main") as client:
-            sending = asyncio.create_task(_whole(client, sealed.data, MIB // 2))
-            for _ in range(KILLS):
-                await asyncio.sleep(chance.uniform(0.02, 0.25))
-                running.kill()
-                await asyncio.to_thread(running.start)
-            return await sending
-
-    receipt = run(uploading())
-    assert store(hub, "ly/main", sealed).index == receipt.index
-    running.kill()
-    hub.start()
-    try:
-        run(submit(hub, naming(hub, "ly/main", "tn/main", sealed=(sealed,))))
-        assert downloaded(hub, "tn/main", sealed) == sealed.data
-        assert (rows(hub)["attachment"], objects(hub)) == (1, {sealed.sha256})
-    finally:
-        hub.stop()
-
-
-def test_memory_stays_flat(process: tuple[LiveHub, _Process]) -> None:
-    """100 MiB go up and down again, and the hub has never held 64 MiB more than before."""
-    hub, running = process
-    data = os.urandom(MIB) * 100
-
-    async def there_and_back(client: HubClient) -> tuple[int, int]:
-        await _whole(client, b"the first attachment")
-        before = running.peak_bytes
-        await _whole(client, data)
-        digest = hashlib.sha256()
-        async for chunk in client.download(hashlib.sha256(data).hexdigest()):
-            digest.update(chunk)
-        assert digest.digest() == hashlib.sha256(data).digest()
-        return before, running.peak_bytes
-
-    before, after = as_desk(hub, "ly/main", there_and_back)
-    assert after - before < 64 * MIB

@@ -11,7 +11,12 @@ from broker.hub import showing
 from broker.tlog.merkle import leaf_hash
 from broker.tlog.receipt import exchange_leaf
 from keys.dsse import pae_sha256
-from schemas.entries import DeskSealingKey, parse_directory_entry, parse_exchange_entry
+from schemas.entries import (
+    DeskSealingKey,
+    EnvelopeRefused,
+    parse_directory_entry,
+    parse_exchange_entry,
+)
 from schemas.limits import OPENINGS_PAGE_MAX
 from schemas.receipts import Opening
 from tests.exchange.acting import answer, item, openings, refusal, submit, verified
@@ -66,10 +71,8 @@ def test_a_refused_envelope_is_opened_with_its_statement(hub: LiveHub) -> None:
     for desk in ("ly/main", AUDITOR):
         opening = _opened(hub, desk)[index]
         entry = parse_exchange_entry(opening.entry)
-        assert (entry.type, getattr(entry, "problem", "")) == (
-            "envelope.refused",
-            "original-unknown",
-        )
+        assert isinstance(entry, EnvelopeRefused)
+        assert entry.problem == "original-unknown"
         assert opening.statement is not None
         assert opening.statement.payload == envelope.payload
         raw = b"".join(signature.sig for signature in opening.statement.signatures)

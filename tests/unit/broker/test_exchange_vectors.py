@@ -188,6 +188,7 @@ def test_the_opening_is_of_its_leaf() -> None:
     assert opening.statement is not None
     assert exchange_leaf(opening.salt, opening.entry).hex() == LOG["entries"][opening.index]["leaf"]
     entry = parse_exchange_entry(opening.entry)
+    assert isinstance(entry, EnvelopeAccepted)
     assert entry.pae == pae_sha256(opening.statement)
 
 

@@ -44,15 +44,18 @@ class Listening:
 
         self.client.inbox = inbox  # type: ignore[method-assign]
 
-    async def run(self, work: Callable[[], Awaitable[None]], pace: Pace = ASLEEP) -> None:
-        """Run the loop while a test works."""
+    async def run(
+        self, work: Callable[[], Awaitable[None]], pace: Pace = ASLEEP, *, opens: bool = True
+    ) -> None:
+        """Run the loop while a test works; it begins once the event stream is open, if it `opens`."""
         for desk in self.home.desks:
             self.client.streams[desk] = asyncio.Queue()
         working = asyncio.create_task(
             Sync(self.home, self.line, lambda: self.world.now, pace).run()
         )
         try:
-            await asyncio.sleep(0.15)
+            if opens:
+                await until(lambda: self.waited[-1:] == [0])
             await work()
         finally:
             working.cancel()
@@ -86,7 +89,7 @@ def listening(world: NodeWorld, tn: Home) -> Listening:
     return Listening(world, tn)
 
 
-async def until(holds: Callable[[], bool], seconds: float = 1.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait until something is so."""
     for _ in range(int(seconds / 0.005)):
         if holds():
@@ -149,13 +152,14 @@ def test_a_flash_passes_a_page_that_takes_long(
     monkeypatch.setattr(PaperClient, "body", body)
 
     async def work() -> None:
+        await until(lambda: len(listening.asked) == 1)
         flash = listening.arrive(Precedence.FLASH)
         listening.say(0)
         await until(lambda: listening.received() == [flash])
         slow.set()
         await until(lambda: listening.received() == [flash, routine])
 
-    asyncio.run(listening.run(work))
+    asyncio.run(listening.run(work, opens=False))
     assert listening.alarms() <= {"urgent-bulletin"}
 
 
@@ -205,9 +209,9 @@ def test_a_stream_that_fails_is_no_alarm_and_is_asked_for_again(
     monkeypatch.setattr(PaperClient, "events", events)
 
     async def work() -> None:
-        await until(lambda: tries.count("tn/main") >= 3, 3.0)
+        await until(lambda: tries.count("tn/main") >= 3)
 
-    asyncio.run(listening.run(work, replace(ASLEEP, cap_seconds=0.02)))
+    asyncio.run(listening.run(work, replace(ASLEEP, cap_seconds=0.02), opens=False))
     assert listening.alarms() <= {"urgent-bulletin"}
 
 
@@ -237,10 +241,10 @@ def test_a_restored_node_asks_again_for_what_it_did_not_get(listening: Listening
     listening.client.inbox = inbox  # type: ignore[method-assign]
 
     async def work() -> None:
-        await until(lambda: listening.received() == [first] and len(asked) > 1, 3.0)
+        await until(lambda: listening.received() == [first] and len(asked) > 1)
         assert marker.exists()
         faulty.clear()
-        await until(lambda: listening.received() == [first, second] and not marker.exists(), 5.0)
+        await until(lambda: listening.received() == [first, second] and not marker.exists())
 
     asyncio.run(listening.run(work, replace(ASLEEP, inbox_cap_seconds=0.05)))
     assert asked[:2] == [0, 1]
@@ -254,6 +258,6 @@ def test_a_restored_node_takes_everything_again_when_it_starts(listening: Listen
     marker.write_bytes(marker_bytes(at()))
 
     async def work() -> None:
-        await until(lambda: listening.received() == [bulletin] and not marker.exists(), 3.0)
+        await until(lambda: listening.received() == [bulletin] and not marker.exists())
 
     asyncio.run(listening.run(work))
