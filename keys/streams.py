@@ -252,6 +252,40 @@ def open_stream(
         raise VerificationError("the attachment is not the file that the bulletin names")
 
 
+def open_range(
+    sealed: Iterable[bytes],
+    key: bytes,
+    associated: bytes,
+    size_bytes: int,
+    sha256: str,
+    start: int,
+    end: int,
+) -> Iterator[bytes]:
+    """Open a sealed attachment, and give out its bytes start ≤ index < end, up to 65,536 at once.
+
+    A stream opens from its beginning only. The last bytes are given out once the whole is known to be the
+    file that the bulletin names.
+
+    Args:
+        sealed, key, associated, size_bytes, sha256: as `open_stream`.
+        start: bytes of the plaintext.
+        end: bytes of the plaintext, at most its size.
+
+    Raises:
+        VerificationError: as `open_stream`.
+    """
+    held, at = b"", 0
+    for chunk in open_stream(sealed, key, associated, size_bytes, sha256):
+        if held:
+            yield held
+        held = chunk[max(0, start - at) : max(0, end - at)]
+        at += len(chunk)
+        if at >= end and end < size_bytes:
+            break
+    if held:
+        yield held
+
+
 def _begin(reader: _Reader, key: bytes) -> crypto_secretstream_xchacha20poly1305_state:
     header = reader.take(STREAM_HEADER_BYTES)
     if len(header) < STREAM_HEADER_BYTES:

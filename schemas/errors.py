@@ -68,7 +68,6 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("not-found", 404, "There is no such resource", "Check the address; only parties to an envelope see it."),
     ProblemType("method-not-allowed", 405, "This resource does not offer that method", "See the methods in `Allow`."),
     ProblemType("internal", 500, "The server failed", "Nothing was accepted; try again, and tell the operator.", _R, Fault.HUB),
-    ProblemType("too-many-requests", 429, "More was asked at once than is served", "Wait for `retry_after` seconds; hold fewer requests open.", _R),
     ProblemType("disk-full", 507, "The server's disk has no room", "Nothing was lost; tell the operator, and go on once there is room.", _R, Fault.HUB),
     ProblemType("busy", 503, "The server has more work than it can queue", "Wait for `Retry-After` seconds and send again.", _R, Fault.HUB),
     ProblemType("hub-halted", 503, "The hub signs nothing", "The operator must restore the log first.", _R, Fault.HUB),

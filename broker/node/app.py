@@ -20,6 +20,7 @@ from broker.node.api.alarm_routes import router as alarm_router
 from broker.node.api.attachment_routes import router as attachment_router
 from broker.node.api.inbox_routes import router as inbox_router
 from broker.node.api.life_routes import router as life_router
+from broker.node.api.release_routes import router as release_router
 from broker.node.api.routes import router
 from broker.node.api.service import Node
 from broker.node.clock import Clock, utc_now
@@ -46,6 +47,7 @@ ROUTERS: Final = (
     attachment_router,
     inbox_router,
     life_router,
+    release_router,
 )
 """All that agencies reach."""
 

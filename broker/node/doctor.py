@@ -121,7 +121,9 @@ async def _call_hub(line: Line, invitation: Invitation, clock: Clock) -> list[Ch
             told = await _ask(client, line.time, invitation.logs.generation)
         except HubUnreachable as error:
             advice = "check the line, the address and the hub's TLS certificate; ask its operator"
-            return [fail(name, f"{url}: {error}", advice)]
+            # Of a connection that was not made the system says why: no address, or which certificate.
+            why = f": {error.__cause__}" if isinstance(error.__cause__, httpx.ConnectError) else ""
+            return [fail(name, f"{url}: {error}{why}", advice)]
         except Problem as problem:
             said = f"{url} refuses {desk}: {problem.word}"
             checks.append(fail(name, said, problem.type.advice or "ask the hub's operator"))

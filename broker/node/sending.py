@@ -21,13 +21,14 @@ from broker.node.inbox import acknowledge
 from broker.node.line import Line
 from broker.node.outbox import answers, proofs, reseal, sealing, settle
 from broker.node.outbox.expiry import expire
+from broker.node.places import RESTORED, check_places, note_places
 from broker.tlog.receipt import verify_receipt
 from keys.dsse import pae_sha256
 from schemas.bulletin.vocabularies import Precedence
-from schemas.entries import AcknowledgementEntry, parse_exchange_entry
+from schemas.entries import AcknowledgementEntry, EnvelopeAccepted, parse_exchange_entry
 from schemas.errors import HubUnreachable, ParseError, Problem
 from schemas.limits import OPENINGS_PAGE_MAX
-from schemas.receipts import EnvelopeStatus, Receipt
+from schemas.receipts import EnvelopeStatus, Opening, Receipt
 from schemas.statements import Statement
 
 SUBMITTED_AT_ONCE: Final = 50
@@ -252,11 +253,30 @@ class Sender:
         while start < size:
             end = min(start + OPENINGS_PAGE_MAX, size)
             page = await self._client.openings("exchange", start, end)
+            if restored is not None:
+                await self._account_for_lost(page.openings)
             now = self._clock()
             await asyncio.to_thread(
                 watch.note_openings, self._home, self._desk, page.openings, end, now, restored
             )
             start = end
+
+    async def _account_for_lost(self, openings: Sequence[Opening]) -> None:
+        """Note the places of what this desk sent after its backup: else they would look like a gap."""
+        lost = await asyncio.to_thread(watch.lost_envelopes, self._home, self._desk, openings)
+        for envelope_id in lost:
+            receipt = (await self._client.status(self._desk, envelope_id)).receipt
+            verified = verify_receipt(receipt, self._line.follower.exchange_log)
+            if not isinstance(verified.entry, EnvelopeAccepted):
+                raise Problem("entry-invalid", "the entry is not of an accepted envelope")
+            await self._line.prove(verified.checkpoint)
+            await asyncio.to_thread(self._note_lost, receipt)
+
+    def _note_lost(self, receipt: Receipt) -> None:
+        origin, desk = self._line.follower.exchange_log.origin, self._desk
+        with writing(self._home.engine) as connection:
+            note_places(connection, desk, desk, origin, receipt.index, receipt.places, RESTORED)
+            check_places(connection, desk, self._clock())
 
     def _blame_hub(self, subject: str, problem: Problem) -> None:
         with writing(self._home.engine) as connection:

@@ -217,7 +217,7 @@ place = Table(
     Column("origin", Text, primary_key=True),
     Column("n", BigInteger, primary_key=True),
     Column("entry_index", BigInteger, nullable=False),
-    Column("explained", Text),  # why nothing arrived: `expired`
+    Column("explained", Text),  # why no envelope is here: `expired` or `restored`
 )
 
 # What was answered.

@@ -67,6 +67,24 @@ def note_openings(
         connection.execute(new.on_conflict_do_update(index_elements=["desk"], set_={"size": size}))
 
 
+def lost_envelopes(home: Home, desk: str, openings: Sequence[Opening]) -> tuple[str, ...]:
+    """The ids of envelopes that a desk sent and this node does not know: it sent them after its backup."""
+    lost = []
+    with reading(home.engine) as connection:
+        for opening in openings:
+            try:
+                entry = parse_exchange_entry(opening.entry)
+                if not isinstance(entry, EnvelopeAccepted) or opening.statement is None:
+                    continue
+                header = parse_header(opening.statement)
+            except ParseError:
+                # Told by `note_openings`.
+                continue
+            if header.from_ == desk and not _is_sent_here(connection, entry):
+                lost.append(header.id)
+    return tuple(lost)
+
+
 def _look_at(
     connection: Connection, desk: str, opening: Opening, now: datetime, restored: datetime | None
 ) -> set[str]:

@@ -162,7 +162,10 @@ def test_a_node_restored_from_an_old_copy(exchange: Exchange, tmp_path: Path) ->
     shutil.copytree(tn.data, backup)
     tn.start()
     lost = [send(nodes) for _ in range(3)]
+    sent, content = document("tn/main", "what tn sent after its backup")
+    assert tn.send(content, "ly/main").status_code == 202
     withdrawn = send(nodes)
+    wait_for(lambda: tn.states(sent) == {"ly/main": "delivered"})
     wait_for(lambda: all(state(nodes, each) == ("delivered", None) for each in [*lost, withdrawn]))
     tn.call("GET", f"/inbox/ly/main/{lost[0]}")
     by = withdraw(nodes, withdrawn)
@@ -180,9 +183,16 @@ def test_a_node_restored_from_an_old_copy(exchange: Exchange, tmp_path: Path) ->
     assert "title" not in inbox(tn)[withdrawn]
     after = send(nodes)
     wait_for(lambda: state(nodes, after) == ("delivered", None))
+    answer, content = document("tn/main", "what tn sent after its restore")
+    assert tn.send(content, "ly/main").status_code == 202
+    wait_for(lambda: tn.states(answer) == {"ly/main": "delivered"})
+    last = send(nodes)
+    wait_for(lambda: last in inbox(tn))
     found = alarms(tn)
     assert found["restored"] == ["tn/main"]
-    assert not found.keys() & {"foreign-acknowledgement", "gap", "acknowledgement-refused"}
+    assert not found.keys() & {
+        *("foreign-acknowledgement", "foreign-envelope", "gap", "acknowledgement-refused")
+    }
     # What was read stays read for its sender, though this copy does not know.
     assert state(nodes, lost[0]) == ("read", None)
 

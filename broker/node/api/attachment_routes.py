@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -38,7 +39,7 @@ router = APIRouter(prefix="/v1")
 
 _UPLOAD_OFFSET: Final = "Upload-Offset"
 _OFFSET: Final = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
-_OCTETS: Final = "application/octet-stream"
+OCTETS: Final = "application/octet-stream"
 
 _SHOWN: Final = frozenset(
     {
@@ -95,7 +96,7 @@ _PIECE: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "description": "The next bytes, at most 4 MiB; at least 64 KiB where it is not the last piece.",
-        "content": {_OCTETS: {"schema": {"type": "string", "format": "binary"}}},
+        "content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 
@@ -154,7 +155,7 @@ async def head_attachment(request: Request, announced: ByAgency) -> Response:
     responses={
         200: {
             "description": "The file, opened; with `Range`, 206 and one range of it.",
-            "content": {_OCTETS: {"schema": {"type": "string", "format": "binary"}}},
+            "content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}},
         },
         **problems("token-scope", "not-found", "range"),
     },
@@ -177,17 +178,29 @@ async def get_attachment(request: Request, received: FromInbox) -> Response:
 
     row, asked = await asyncio.to_thread(find)
     serving.sync.owes_answers(desk)
-    start, end = asked or (0, row.size)
+    return file_answer(row, asked, plaintext_of(home, row, *(asked or (0, row.size))))
+
+
+def file_answer(
+    attachment: Any, asked: tuple[int, int] | None, pieces: Iterator[bytes]
+) -> StreamingResponse:
+    """Answer with a file, or one range of it: saved by the reader's program, never shown or kept.
+
+    Args:
+        attachment: its `name`, `media_type`, `size` and `sha256`.
+        asked: start ≤ index < end of the range that was asked for; None for the whole.
+        pieces: the bytes of that range.
+    """
+    start, end = asked or (0, attachment.size)
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "no-store",
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(row.name, safe='')}",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(attachment.name, safe='')}",
         "Content-Length": str(end - start),
-        "ETag": f'"{row.sha256}"',
+        "ETag": f'"{attachment.sha256}"',
         "X-Content-Type-Options": "nosniff",
     }
     if asked:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size}"
-    media_type = row.media_type if row.media_type in _SHOWN else _OCTETS
-    pieces = plaintext_of(home, row, start, end)
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{attachment.size}"
+    media_type = attachment.media_type if attachment.media_type in _SHOWN else OCTETS
     return StreamingResponse(pieces, 206 if asked else 200, headers, media_type=media_type)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from broker.node.api.alarm_views import ALARM_EXAMPLES
 from broker.node.api.inbox_views import ExportView, Inbox, ThreadView
+from broker.node.api.release_views import RELEASE_EXAMPLES
 from broker.node.api.views import (
     CheckView,
     DirectoryView,
@@ -98,6 +99,7 @@ _STEPS: Final = [
 
 EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
     **ALARM_EXAMPLES,
+    **RELEASE_EXAMPLES,
     QueuedView: {
         "id": _ID,
         "desk": "ly/main",

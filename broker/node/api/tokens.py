@@ -35,6 +35,8 @@ class Action(StrEnum):
     """Hand in bulletins, and see what became of them."""
     READ = "read"
     """Read the inbox."""
+    RELEASE = "release"
+    """See what waits for a release, and hand in what its holder signed."""
     ALARMS = "alarms"
     """Acknowledge alarms, and send trial notices."""
 
@@ -69,7 +71,9 @@ def create_token(
     """
     allowed = tuple(sorted(set(actions)))
     if not allowed:
-        raise ConfigurationError("a token allows at least one action: send, read or alarms")
+        raise ConfigurationError(
+            "a token allows at least one action: send, read, release or alarms"
+        )
     if not 1 <= len(name) <= _NAME_CHARACTERS_MAX:
         raise ConfigurationError(f"a token's name has 1 to {_NAME_CHARACTERS_MAX} characters")
     text = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)

@@ -15,6 +15,7 @@ from broker.db import writing
 from broker.node import tables
 from broker.node.clock import from_seconds, to_seconds
 from broker.node.home import Home
+from broker.node.outbox.checking import check_released
 from broker.node.outbox.deliveries import DeliveryKey, Step, advance_if_allowed
 from broker.node.outbox.drafts import draft_header, outgoing_of
 from broker.node.outbox.state import DeliveryState
@@ -27,7 +28,7 @@ from keys.history import DirectoryState
 from keys.sealing import SealingPublicKey, check_sealing_key
 from schemas.bulletin.vocabularies import Precedence
 from schemas.envelope import Envelope
-from schemas.errors import VerificationError
+from schemas.errors import Problem, VerificationError
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import dump_json, load_json, parse
 from schemas.scalars import decode_base64
@@ -63,7 +64,11 @@ def still_allowed(
     directory: Directory,
     now: datetime,
 ) -> tuple[str, ...]:
-    """Ask the rules again, since they may have changed while a desk waited; note who is refused."""
+    """Ask the rules and the release again, since both may have changed while a desk waited.
+
+    Who is refused is noted. Where a releaser was revoked meanwhile, or the desk began to demand a release,
+    nothing leaves: every recipient would reject it.
+    """
     known = tuple(desk for desk in recipients if directory.desk(desk, now) is not None)
     refused = {
         desk: Step(DeliveryState.REFUSED, now, "unknown-recipient")
@@ -75,11 +80,30 @@ def still_allowed(
     for desk, decision in decisions.items():
         if not decision.allowed:
             refused[desk] = Step(DeliveryState.REFUSED, now, "access-denied", decision.policies)
+    rest = tuple(desk for desk in known if desk not in refused)
+    lacking = _lacks_release(outgoing, rest, directory, now)
+    if lacking is not None:
+        refused |= {desk: Step(DeliveryState.REFUSED, now, lacking) for desk in rest}
     with writing(home.engine) as connection:
         for desk, step in refused.items():
             # It may have been withdrawn meanwhile.
             advance_if_allowed(connection, delivery_key(outgoing, desk), step)
     return tuple(desk for desk in known if desk not in refused)
+
+
+def _lacks_release(
+    outgoing: Outgoing, recipients: tuple[str, ...], directory: Directory, now: datetime
+) -> str | None:
+    """The problem's word, where the release does not cover what is to leave."""
+    sender = directory.desk(outgoing.sender, now)
+    if not recipients or sender is None or sender.node is None:
+        # While none of the desk's keys counts, nothing of it gets past the hub either.
+        return None
+    try:
+        check_released(outgoing, recipients, directory, now)
+    except Problem as problem:
+        return problem.word
+    return None
 
 
 def slots_for(desks: Iterable[str], state: DirectoryState, now: datetime) -> Slots:

@@ -246,7 +246,7 @@ def _wanted(
     """Every desk that has to hear of it: of a withdrawal, not those that nothing has left for."""
     if outgoing.withdraws is None:
         return original.sent | original.waiting
-    waits_for_people = order.release is None and _demand(order.desk, directory, now) > 0
+    waits_for_people = needs_people(order, directory, now)
     if waits_for_people and not original.unreleased:
         # Until people have released the withdrawal, the original goes on leaving.
         return original.sent | original.waiting
@@ -280,6 +280,7 @@ def check_released(
     )
 
 
-def _demand(desk: str, directory: Directory, now: datetime) -> int:
-    sender = directory.desk(desk, now)
-    return 0 if sender is None else sender.release_threshold
+def needs_people(order: Order, directory: Directory, now: datetime) -> bool:
+    """Whether people of the sending desk have yet to release what it hands in."""
+    sender = directory.desk(order.desk, now)
+    return order.release is None and sender is not None and sender.release_threshold > 0

@@ -66,19 +66,29 @@ class Delivery:
     steps: tuple[Step, ...]
 
 
-def begin(connection: Connection, key: DeliveryKey, at: datetime, *, alone: bool = False) -> None:
-    """Note that a bulletin is queued for a recipient; `alone`: in an envelope of its own."""
+def begin(
+    connection: Connection,
+    key: DeliveryKey,
+    at: datetime,
+    *,
+    alone: bool = False,
+    state: DeliveryState = DeliveryState.QUEUED,
+) -> None:
+    """Note that a bulletin is queued for a recipient; `alone`: in an envelope of its own.
+
+    With `state` unreleased, people have yet to release it.
+    """
     connection.execute(
         insert(tables.delivery).values(
             desk=key.desk,
             bulletin_id=key.bulletin_id,
             recipient=key.recipient,
-            state=DeliveryState.QUEUED,
+            state=state,
             sealed_again=0,
             alone=int(alone),
         )
     )
-    _write_step(connection, key, Step(DeliveryState.QUEUED, at))
+    _write_step(connection, key, Step(state, at))
 
 
 def advance(connection: Connection, key: DeliveryKey, step: Step) -> bool:

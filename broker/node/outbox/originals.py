@@ -76,7 +76,8 @@ def find_original(connection: Connection, desk: str, bulletin_id: str) -> Origin
             for desk, state in states.items()
             if desk not in sent and state not in _ENDED_UNSENT
         ),
-        unreleased=set(states.values()) == {DeliveryState.UNRELEASED},
+        # One release is for all: where one desk waits for it, nothing has left to any.
+        unreleased=DeliveryState.UNRELEASED in states.values(),
     )
 
 

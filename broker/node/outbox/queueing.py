@@ -26,12 +26,15 @@ from broker.node.outbox.checking import (
     check,
     check_released,
     directory_of,
+    needs_people,
 )
 from broker.node.outbox.deliveries import DeliveryKey, advance, begin, states_of
 from broker.node.outbox.originals import withdraw
+from broker.node.outbox.releases import draw_up
 from broker.node.outbox.state import DeliveryState
 from broker.policy.admission import denied
 from keys.content import content_hash
+from keys.directory import Directory
 from keys.history import DirectoryState
 from schemas.bulletin import parse_bulletin
 from schemas.errors import Problem
@@ -54,7 +57,8 @@ def queue(home: Home, order: Order, state: DirectoryState, now: datetime) -> Que
     1. One that is there already, with the same bytes and recipients, is answered as before.
     2. It is validated (`check`), its attachments are here whole, and the access rules permit every
        recipient.
-    3. Where the desk demands a release, the people's release covers it.
+    3. Where the desk demands a release, the people's release covers it; without one, a draft of it is
+       stored, nothing leaves and nothing is withdrawn until enough people have signed (`releases`).
     4. It is stored with its salt and a delivery for each recipient, and what it withdraws is
        withdrawn: all in one transaction, since what a withdrawal finds must not leave meanwhile.
 
@@ -80,9 +84,8 @@ def queue(home: Home, order: Order, state: DirectoryState, now: datetime) -> Que
         for desk, decision in checked.decisions.items():
             if not decision.allowed:
                 raise denied(desk, decision)
-        if checked.recipients:
-            check_released(checked.outgoing, checked.recipients, directory_of(state), now)
-        _store(connection, order, checked, now)
+        draft = _release(order, checked, directory_of(state), now)
+        _store(connection, order, checked, draft, now)
         states = states_of(connection, order.desk, [bulletin_id])[bulletin_id]
     return Queued(bulletin_id, states, new=True)
 
@@ -117,7 +120,20 @@ def _again(connection: Connection, row: Row[Any], order: Order) -> Queued:
     return Queued(row.bulletin_id, states, new=False)
 
 
-def _store(connection: Connection, order: Order, checked: Checked, now: datetime) -> None:
+def _release(order: Order, checked: Checked, directory: Directory, now: datetime) -> bytes | None:
+    """The draft that people have yet to sign; None where nothing waits for them."""
+    if not checked.recipients:
+        return None
+    if needs_people(order, directory, now):
+        exchange = directory.council.exchange
+        return draw_up(checked.outgoing, checked.recipients, exchange, now)
+    check_released(checked.outgoing, checked.recipients, directory, now)
+    return None
+
+
+def _store(
+    connection: Connection, order: Order, checked: Checked, draft: bytes | None, now: datetime
+) -> None:
     salt = secrets.token_bytes(SALT_BYTES)
     salts = {desk: encode_base64(value) for desk, value in order.release_salts.items()}
     outgoing, original, reply = checked.outgoing, checked.original, checked.bulletin.in_reply_to
@@ -141,12 +157,16 @@ def _store(connection: Connection, order: Order, checked: Checked, now: datetime
             separately=int(separately),
             reply_desk=None if reply is None else reply.desk,
             reply_id=None if reply is None else reply.id,
+            draft=draft,
         )
     )
+    first = DeliveryState.QUEUED if draft is None else DeliveryState.UNRELEASED
     for recipient in sorted({*checked.recipients, *checked.left_out}):
         key = DeliveryKey(order.desk, checked.bulletin.id, recipient)
-        begin(connection, key, now, alone=separately)
         if recipient in checked.left_out:
+            begin(connection, key, now, alone=separately)
             advance(connection, key, checked.left_out[recipient])
-    if outgoing.withdraws is not None:
+        else:
+            begin(connection, key, now, alone=separately, state=first)
+    if outgoing.withdraws is not None and draft is None:
         withdraw(connection, order.desk, outgoing.withdraws, now)

@@ -163,6 +163,22 @@ def test_a_full_disk_loses_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
     assert opened(desk, desk.files()[0]) == PLAINTEXT
 
 
+def test_what_is_answered_is_on_the_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is synced with all its bytes, and its folder's name of it, before the row counts them."""
+    announced, synced, real = desk.announce(), [], os.fsync
+
+    def watching(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_size, desk.uploads.offset(announced)))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watching)
+    offset = desk.uploads.take(announced, 0, PLAINTEXT[: 2 * CHUNK_BYTES])
+    desk.uploads.take(announced, offset, PLAINTEXT[offset:])
+    assert (len(desk.files()[0]), offset) in synced
+    assert (24 + 2 * (CHUNK_BYTES + 17), 0) in synced
+    assert len(synced) >= 3
+
+
 def test_two_desks_do_not_share_an_upload(desk: Desk) -> None:
     """The same ids from another desk are another file."""
     announced = desk.announce()

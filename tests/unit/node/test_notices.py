@@ -201,6 +201,9 @@ def test_a_database_that_takes_nothing_tells_people_still(telling: Telling) -> N
     assert telling.commands()[0]["alarms"][0]["kind"] == "disk-full"
     assert telling.pass_(broken, seconds=30) == (0, 0)
     assert telling.pass_(broken, seconds=270) == (1, 1)
+    # It was over for a pass: the next failure is a new one.
+    assert telling.pass_(seconds=1) == (0, 0)
+    assert telling.pass_(broken, seconds=1) == (1, 1)
 
 
 def test_a_record_that_is_not_written_is_remembered(
