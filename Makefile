@@ -80,13 +80,32 @@ lock: setup  ## Write the locks anew from pyproject.toml (UPGRADE=--upgrade take
 	$(PIP_COMPILE) $(UPGRADE) --constraint requirements.lock --constraint requirements-build.lock --extra dev \
 		--output-file requirements-dev.lock pyproject.toml
 
+WHEELHOUSE := dist/wheelhouse
+
+# What a closed network needs in one folder: every pinned wheel for this Python and this kind of machine, our
+# own, the lock with our own hash behind it, and what installs them.
+.PHONY: wheelhouse
+wheelhouse: setup  ## Gather all that an installation without a network needs, in dist/wheelhouse
+	@rm -rf $(WHEELHOUSE) build && mkdir -p $(WHEELHOUSE)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes \
+		--only-binary=:all: --dest $(WHEELHOUSE) --requirement requirements.lock
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--no-index --wheel-dir $(WHEELHOUSE) .
+	@rm -rf build
+	@cd $(WHEELHOUSE) && own=$$(echo barid_broker-*.whl) && version=$${own#*-} \
+		&& { cat $(CURDIR)/requirements.lock; printf 'barid-broker==%s --hash=sha256:%s\n' \
+			"$${version%%-*}" "$$(sha256sum "$$own" | cut -d' ' -f1)"; } > requirements.txt \
+		&& cp $(CURDIR)/deploy/install.sh . && cp -r $(CURDIR)/deploy/systemd . \
+		&& find . -type f ! -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
+	@echo "$(WHEELHOUSE): $$(ls $(WHEELHOUSE)/*.whl | wc -l) wheels; there: sh install.sh"
+
 # Elsewhere than as root on Debian nothing is installed, and the tests of the image skip and say why.
-IMAGE_TOOLS := buildah debootstrap
-IMAGE_PACKAGES := $(IMAGE_TOOLS) debian-archive-keyring
+IMAGE_TOOLS := buildah debootstrap systemd-analyze
+IMAGE_PACKAGES := buildah debootstrap debian-archive-keyring systemd
 APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends
 
 .PHONY: setup-image-tools
-setup-image-tools:  ## Install what the tests of the image need (as root on Debian)
+setup-image-tools:  ## Install what the tests of image and units need (as root on Debian)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! type $(IMAGE_TOOLS) >/dev/null 2>&1; then \
 		$(APT_INSTALL) $(IMAGE_PACKAGES) >/dev/null 2>&1 \
 			|| { apt-get update --quiet --quiet && $(APT_INSTALL) $(IMAGE_PACKAGES) >/dev/null; }; \

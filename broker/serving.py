@@ -172,6 +172,7 @@ class EndingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Have the application let go of what it holds open, then end."""
+        _LOG.info("the server ends")
         self._ending()
         await super().shutdown(sockets)
 

@@ -6,6 +6,7 @@ May import `broker.node` and what lies below it, within the commands; `main` add
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -21,6 +22,8 @@ from schemas.scalars import format_time
 
 if TYPE_CHECKING:
     from broker.node.api.tokens import Token
+    from broker.node.setup import Releasers
+    from schemas.directory import IdentityKey
 
 LISTEN_DEFAULT: Final = "127.0.0.1:8444"
 
@@ -40,6 +43,9 @@ TokenId = Annotated[str, typer.Argument(help="As `barid node token list` shows i
 Example:
 
   barid node init --data LY --exchange tripoli-demo --member ly --desk main --desk judicial
+
+  barid node init --data LY --exchange tripoli-demo --member ly --desk main \
+      --release-key main=amal.json --release-key main=omar.json --release-threshold main=2
 
 Then give LY/member-request.json to the governors, for `barid trust init`.""",
 )
@@ -61,6 +67,20 @@ def init(
         str | None,
         typer.Option("--operator", help="HOST:PORT of health and metrics, in plain HTTP."),
     ] = None,
+    release_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--release-key",
+            help="DESK=FILE: a person's release-public.json (`barid release keygen`). Repeat it.",
+        ),
+    ] = None,
+    release_threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--release-threshold",
+            help="DESK=M: how many of them must sign whatever that desk sends. Repeat it for each desk.",
+        ),
+    ] = None,
 ) -> None:
     """Make a node: its desks' keys, its encrypted database, its member's request to the governors."""
     from broker.node.setup import init_node
@@ -75,10 +95,52 @@ def init(
             listen=where,
             operator=asked_at,
         )
+    releasers = read_releasers(release_key or (), release_threshold or (), exchange)
     passphrase = get_passphrase("the new node's keystore", new=True)
-    request = init_node(data, settings, passphrase, utc_now(), names=tuple(name or ()))
+    request = init_node(
+        data, settings, passphrase, utc_now(), names=tuple(name or ()), releasers=releasers
+    )
     say(f"The node of {', '.join(settings.desk_ids)} is made in {data}.")
     say(f"Next: give {request} to the governors; then `barid node join`.")
+
+
+def read_releasers(
+    keys: Iterable[str], thresholds: Iterable[str], exchange: str
+) -> dict[str, Releasers]:
+    """Read `DESK=FILE` and `DESK=M`: the people who release what a desk sends.
+
+    Raises:
+        typer.BadParameter: not of this form, or a desk has keys without a threshold, or the reverse.
+        ConfigurationError: a file is no release key for this exchange.
+    """
+    from broker.node.setup import Releasers
+    from keys.release_keys import read_release_file
+    from keys.signing import identity_keyid
+
+    found: dict[str, list[IdentityKey]] = {}
+    for text in keys:
+        unit, _, path = text.partition("=")
+        if not unit or not Path(path).is_file():
+            raise typer.BadParameter(
+                f"{text!r} is not DESK=FILE with a file that is there", param_hint="--release-key"
+            )
+        read = read_release_file(Path(path).read_bytes(), exchange)
+        found.setdefault(unit, []).append(read.key)
+        say(f"{read.name} releases for {unit}: {identity_keyid(exchange, read.key)}")
+    needed = {}
+    for text in thresholds:
+        unit, _, number = text.partition("=")
+        if unit not in found or not (number.isascii() and number.isdecimal()) or unit in needed:
+            raise typer.BadParameter(
+                f"{text!r} is not DESK=M, once for each desk with --release-key",
+                param_hint="--release-threshold",
+            )
+        needed[unit] = int(number)
+    if missing := sorted(found.keys() - needed.keys()):
+        raise typer.BadParameter(
+            f"how many must sign for {', '.join(missing)}?", param_hint="--release-threshold"
+        )
+    return {unit: Releasers(tuple(found[unit]), needed[unit]) for unit in found}
 
 
 @app.command(
@@ -143,6 +205,12 @@ def create(
         bool, typer.Option("--send", help="It may send, and see what became of it.")
     ] = False,
     read: Annotated[bool, typer.Option("--read", help="It may read the inbox.")] = False,
+    release: Annotated[
+        bool,
+        typer.Option(
+            "--release", help="It may see what waits for a release, and hand in signatures."
+        ),
+    ] = False,
     alarms: Annotated[
         bool, typer.Option("--alarms", help="It may acknowledge alarms, and send trial notices.")
     ] = False,
@@ -156,9 +224,17 @@ def create(
     from broker.node.api.tokens import Action, create_token
     from broker.node.home import open_home
 
-    actions = [Action.SEND] * send + [Action.READ] * read + [Action.ALARMS] * alarms
+    asked = {
+        Action.SEND: send,
+        Action.READ: read,
+        Action.RELEASE: release,
+        Action.ALARMS: alarms,
+    }
+    actions = [action for action, is_asked in asked.items() if is_asked]
     if not actions:
-        raise typer.BadParameter("a token allows something: --send, --read, --alarms, or several")
+        raise typer.BadParameter(
+            "a token allows something: --send, --read, --release, --alarms, or several"
+        )
     home = open_home(data, get_passphrase("the node's keystore"))
     whole = desk if "/" in desk else f"{home.settings.member}/{desk}"
     if whole not in home.desks:

@@ -1,7 +1,7 @@
 """A received bulletin for a person in a terminal: marked at top and bottom, whole, and how it was verified.
 
-May import the node's views and `schemas`; `analyst` shows with it. The bulletin's own lines are indented,
-so that no text of a sender can look like a marking.
+May import the node's views and `schemas`; `analyst` and `release` show with it. The bulletin's own lines
+are indented, so that no text of a sender can look like a marking.
 """
 
 from __future__ import annotations
@@ -93,14 +93,15 @@ def show_received(received: Received, bulletin_id: str) -> None:
     _mark(received, bulletin_id)
     say()
     if bulletin is not None:
-        _say_content(bulletin)
+        say_content(bulletin)
         say()
     _say_verified(received.verified)
     say()
     _mark(received, bulletin_id)
 
 
-def _say_content(bulletin: Bulletin) -> None:
+def say_content(bulletin: Bulletin) -> None:
+    """Print all that a bulletin says but its marking; indented, since a sender wrote it."""
     _say_texts("", bulletin.title)
     say()
     for name, texts in (("summary", bulletin.summary), ("text", bulletin.text or {})):
@@ -124,7 +125,7 @@ def _mark(received: Received, bulletin_id: str) -> None:
     """Marking, what is not real, what became of it: the first and the last lines that a reader sees."""
     bulletin, verified = received.bulletin, received.verified
     if bulletin is not None:
-        _mark_content(bulletin)
+        mark_content(bulletin)
     if not verified.witnessed:
         banner("UNWITNESSED: nobody but the hub vouches for its log", TLP_COLOURS["clear"])
     kind = "bulletin" if bulletin is None else bulletin.kind
@@ -132,7 +133,8 @@ def _mark(received: Received, bulletin_id: str) -> None:
     _mark_fate(received.marks, is_hidden=bulletin is None)
 
 
-def _mark_content(bulletin: Bulletin) -> None:
+def mark_content(bulletin: Bulletin) -> None:
+    """Print a bulletin's marking, and that it is not real where it is not."""
     marking = bulletin.marking
     words = [f"TLP:{marking.tlp.upper()}", marking.classification.upper()]
     words += [caveat.upper() for caveat in marking.caveats]

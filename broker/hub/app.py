@@ -142,4 +142,3 @@ def serve_hub(data: Path, keystore: Keystore) -> None:
     with operator_served(settings.operator, partial(why_not_ready, ledger), metrics):
         _LOG.info("the hub serves", extra={"host": listen.host, "port": listen.port})
         serve(app, listen.host, listen.port, certificate, key, hub.inboxes.close)
-    _LOG.info("the hub has ended")

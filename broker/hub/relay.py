@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from broker.db import reading
+from broker.hub.before import Before
 from broker.hub.ledger import Answer, Batch, Committed, Ledger
 from broker.hub.logbook import Prover
 from broker.hub.precedents import check_attachments, check_refusal_rate, contradiction
-from broker.hub.tables import body, entry, envelope, envelope_attachment, party, place, slot
+from broker.hub.tables import body, entry, envelope, envelope_attachment, party, slot
 from broker.policy.admission import admit, admit_again
 from broker.tlog.receipt import place_hash
 from keys.dsse import pae_sha256, signatures_sha256
@@ -50,21 +50,8 @@ _PARTY: Final = insert(party)
 _BODY: Final = insert(body)
 _SLOT: Final = insert(slot)
 _ATTACHMENT: Final = insert(envelope_attachment)
-_NEW_PLACE: Final = upsert(place)
-_PLACE: Final = _NEW_PLACE.on_conflict_do_update(
-    index_elements=["sender", "recipient"], set_={"last": _NEW_PLACE.excluded.last}
-)
 _BY_ID: Final = select(envelope).where(
     envelope.c.sender == bindparam("from"), envelope.c.id == bindparam("of_id")
-)
-_IDS: Final = select(envelope.c.sender, envelope.c.id).where(
-    tuple_(envelope.c.sender, envelope.c.id).in_(bindparam("pairs", expanding=True))
-)
-_BULLETINS: Final = select(envelope.c.sender, envelope.c.bulletin_id).where(
-    tuple_(envelope.c.sender, envelope.c.bulletin_id).in_(bindparam("pairs", expanding=True))
-)
-_PLACES: Final = select(place).where(
-    tuple_(place.c.sender, place.c.recipient).in_(bindparam("pairs", expanding=True))
 )
 
 Verdict = dict[str, tuple[str, ...]] | Problem
@@ -149,35 +136,6 @@ def _verdict(ask: Callable[[], dict[str, tuple[str, ...]]]) -> Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Before:
-    """What the hub has of a batch's submissions: from before it, and from the works applied so far."""
-
-    ids: set[tuple[str, str]]
-    """(sender, envelope id), accepted or refused."""
-    bulletins: set[tuple[str, str]]
-    """(sender, bulletin id)."""
-    places: dict[tuple[str, str], int]
-    """(sender, recipient) → the last number given."""
-
-    @classmethod
-    def of(cls, batch: Batch) -> _Before:
-        """Ask for all the batch's submissions at once: three questions instead of five for each."""
-        headers = [work.submission.header for work in batch.works if isinstance(work, Relay)]
-
-        def ask(question: Select[Any], pairs: set[tuple[str, str]]) -> Sequence[Row[Any]]:
-            return batch.connection.execute(question, {"pairs": sorted(pairs)}).all()
-
-        ids = ask(_IDS, {(each.from_, each.id) for each in headers})
-        bulletins = ask(_BULLETINS, {(each.from_, each.bulletin.id) for each in headers})
-        places = ask(_PLACES, {(each.from_, desk) for each in headers for desk in each.desks})
-        return cls(
-            {(row.sender, row.id) for row in ids},
-            {(row.sender, row.bulletin_id) for row in bulletins},
-            {(row.sender, row.recipient): row.last for row in places},
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Relay:
     """The work of one submission: relayed whole, or refused, or answered as before."""
 
@@ -197,18 +155,15 @@ class Relay:
         5. Its attachments are stored, by this sender.
         6. Accept for all recipients, or log the refusal.
         """
-        header, before = self.submission.header, batch.once(_Before.of)
-        known = (header.from_, header.id) in before.ids
-        row = _find(batch.connection, header) if known else None
+        header, before = self.submission.header, batch.once(_before)
+        row = _find(batch.connection, header) if before.has_id(header) else None
         if row is not None and row.pae != self.submission.pae:
             return lambda committed: Problem("id-taken", earlier=[_shown(row, committed)])
         if row is not None:
             self._replace_damaged(batch.connection, row)
             return lambda committed: _answer(row, committed)
         verdict = self._judged(batch)
-        follows = header.withdraws is not None or header.supersedes is not None
-        follows = follows or (header.from_, header.bulletin.id) in before.bulletins
-        if follows and not isinstance(verdict, Problem):
+        if before.concerns(header) and not isinstance(verdict, Problem):
             verdict = contradiction(batch.connection, header) or verdict
         if isinstance(verdict, Problem):
             return self._refuse(batch, verdict)
@@ -254,7 +209,7 @@ class Relay:
         # Drawn in one go: each draw is a call of the system, and lets another thread run meanwhile.
         salt, *place_salts = _salts(1 + len(header.desks))
         places = tuple(
-            Place(desk=desk, n=_next_place(batch, header.from_, desk), place_salt=place_salt)
+            batch.once(_before).next_place(batch, header.from_, desk, place_salt)
             for desk, place_salt in zip(header.desks, place_salts, strict=True)
         )
         logged = EnvelopeAccepted(
@@ -319,9 +274,8 @@ class Relay:
         parties: tuple[str, ...],
         problem: Problem | None,
     ) -> int:
-        header, before = self.submission.header, batch.once(_Before.of)
-        before.ids.add((header.from_, header.id))
-        before.bulletins.add((header.from_, header.bulletin.id))
+        header = self.submission.header
+        batch.once(_before).add(header)
         index = batch.exchange.append(logged, salt, dump_json(self.submission.statement))
         row = {
             "sender": header.from_,
@@ -342,6 +296,11 @@ class Relay:
         return index
 
 
+def _before(batch: Batch) -> Before:
+    works = (work for work in batch.works if isinstance(work, Relay))
+    return Before.of(batch.connection, [work.submission.header for work in works])
+
+
 def _find(connection: Connection, header: Header) -> Row[Any] | None:
     which = {"from": header.from_, "of_id": header.id}
     return connection.execute(_BY_ID, which).one_or_none()
@@ -355,15 +314,6 @@ def _find_again(committed: Committed, header: Header) -> Row[Any]:
 def _salts(count: int) -> list[bytes]:
     drawn = secrets.token_bytes(count * SALT_BYTES)
     return [drawn[at : at + SALT_BYTES] for at in range(0, len(drawn), SALT_BYTES)]
-
-
-def _next_place(batch: Batch, sender: str, recipient: str) -> int:
-    """Give the next number between two desks, counted from 1 within this origin."""
-    places = batch.once(_Before.of).places
-    n = places.get((sender, recipient), 0) + 1
-    places[sender, recipient] = n
-    batch.insert(_PLACE, {"sender": sender, "recipient": recipient, "last": n})
-    return n
 
 
 def envelope_receipt(

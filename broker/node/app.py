@@ -119,4 +119,3 @@ def serve_node(data: Path, passphrase: bytes, listen: Listen | None = None) -> N
     with operator_served(settings.operator, ready, node_metrics(home, line, utc_now)):
         _LOG.info("the node serves", extra={"host": where.host, "port": where.port})
         serve(app, where.host, where.port, data / "tls.crt", data / "tls.key")
-    _LOG.info("the node has ended")

@@ -179,20 +179,29 @@ class Notifier:
             unrecorded: alarms that the database does not take.
             now: UTC, whole seconds.
         """
+        if not self._channels:
+            return
+        # Read once for all ways, so that each tells the same.
+        recorded, sent = await asyncio.to_thread(self._read)
+        waiting = sorted([*recorded, *unrecorded], key=_severity_first)
         await asyncio.gather(
             *(
-                asyncio.to_thread(self._send_due, channel, unrecorded, now)
+                asyncio.to_thread(self._send_due, channel, waiting, sent[channel.name], now)
                 for channel in self._channels
             )
         )
 
-    def _send_due(self, channel: Channel, unrecorded: Sequence[Alarm], now: datetime) -> None:
+    def _send_due(
+        self,
+        channel: Channel,
+        waiting: Sequence[Alarm],
+        recorded: Mapping[tuple[str, str], datetime],
+        now: datetime,
+    ) -> None:
+        self._forget_others(channel.name, waiting)
         if self._monotonic() < self._not_before.get(channel.name, 0.0):
             return
-        recorded, sent = self._read(channel.name)
-        waiting = sorted([*recorded, *unrecorded], key=_severity_first)
-        self._forget_others(channel.name, waiting)
-        sent = {**sent, **self._sent[channel.name]}
+        sent = {**recorded, **self._sent[channel.name]}
         repeat = self._notices.repeat_seconds
         due = [
             alarm
@@ -216,13 +225,17 @@ class Notifier:
         self._backoffs[channel.name].succeeded()
         return None
 
-    def _read(self, channel: str) -> tuple[Sequence[Alarm], Mapping[tuple[str, str], datetime]]:
+    def _read(
+        self,
+    ) -> tuple[Sequence[Alarm], Mapping[str, Mapping[tuple[str, str], datetime]]]:
+        """The alarms that wait for a person, and by way when each was last told."""
+        names = [channel.name for channel in self._channels]
         try:
             with reading(self._engine) as connection:
                 waiting = list_alarms(connection, _WAITING_MAX, waiting=True)
-                return waiting, sent_by(connection, channel)
+                return waiting, {name: sent_by(connection, name) for name in names}
         except SQLAlchemyError:
-            return (), {}
+            return (), {name: {} for name in names}
 
     def _record(self, channel: str, alarms: Sequence[Alarm], now: datetime) -> None:
         """A crash before this commit tells people once more; never not at all."""

@@ -6,6 +6,8 @@ May import `keys`, `broker.db`, `broker.settings` and the node's own rooms; the 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -30,15 +32,23 @@ from keys.history import DirectoryHistory
 from keys.keystore import DEFAULT_COST, KdfCost, Keystore
 from keys.signing import RequestSigningKey, SigningIdentity
 from schemas.bulletin.common import BULLETIN_VERSION
-from schemas.directory import Desk, Invitation, MemberFile, Names, Profile
+from schemas.directory import Desk, IdentityKey, Invitation, MemberFile, Names, Profile
 from schemas.errors import ConfigurationError, ParseError, VerificationError
-from schemas.limits import TRUST_FILE_BYTES_MAX
+from schemas.limits import SIGNATURES_MAX, TRUST_FILE_BYTES_MAX
 from schemas.loader import parse
 
 DATABASE_KEY_BYTES: Final = 32
 
 MEMBER_FILE_LIFE: Final = timedelta(days=365)
 """From then on none of the file's keys counts, so that the member signs a new version each year."""
+
+
+@dataclass(frozen=True, slots=True)
+class Releasers:
+    """The people who release what a desk sends: their public keys, and how many of them must sign, m."""
+
+    keys: tuple[IdentityKey, ...]
+    threshold: int
 
 
 def init_node(
@@ -48,6 +58,7 @@ def init_node(
     now: datetime,
     *,
     names: tuple[str, ...] = (),
+    releasers: Mapping[str, Releasers] | None = None,
     cost: KdfCost = DEFAULT_COST,
 ) -> Path:
     """Make a node in an empty directory.
@@ -58,19 +69,27 @@ def init_node(
         passphrase: of the new keystore, at least 12 bytes.
         now: UTC, whole seconds.
         names: further DNS names and addresses of the TLS certificate, beside where it listens.
+        releasers: by desk (`main`), the people without whom nothing of it leaves; their private keys
+            are never here.
         cost: what one guess of the passphrase costs; lower than the default in tests only.
 
     Returns:
         The member's request, which the governors get in person.
 
     Raises:
-        ConfigurationError: the directory holds something already, or the passphrase is short.
+        ConfigurationError: the directory holds something already, the passphrase is short, or a desk's
+            releasers do not fit; nothing was made then.
     """
+    people = releasers or {}
+    _check_releasers(people, settings)
     if (data / CONFIG_FILE).exists():
         raise ConfigurationError(f"{data} is in use already: choose another data directory")
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     keystore = Keystore.create(data / KEYSTORE_DIRECTORY, passphrase, cost)
-    desks = {unit: _make_desk(keystore, f"{settings.member}/{unit}") for unit in settings.desks}
+    desks = {
+        unit: _make_desk(keystore, f"{settings.member}/{unit}", people.get(unit, Releasers((), 0)))
+        for unit in settings.desks
+    }
     keystore.put(DATABASE_KEY_NAME, secrets.token_bytes(DATABASE_KEY_BYTES))
     member_key = TrustSigner.generate()
     keystore.put(MEMBER_KEY_NAME, member_key.seed())
@@ -95,7 +114,27 @@ def init_node(
     return request
 
 
-def _make_desk(keystore: Keystore, desk: str) -> Desk:
+def _check_releasers(releasers: Mapping[str, Releasers], settings: NodeSettings) -> None:
+    """Refuse what the member's file could not say, before anything is made."""
+    seen: set[bytes] = set()
+    for unit, people in releasers.items():
+        desk = f"{settings.member}/{unit}"
+        if unit not in settings.desks:
+            raise ConfigurationError(f"{desk} has releasers, and is no desk of this node")
+        if not 1 <= people.threshold <= len(people.keys) <= SIGNATURES_MAX:
+            raise ConfigurationError(
+                f"{people.threshold} of {len(people.keys)} people cannot release what {desk} sends:"
+                f" give 1 to {SIGNATURES_MAX} keys, and a threshold of at most as many"
+            )
+        for key in people.keys:
+            if seen & {key.ed25519, key.ml_dsa_65}:
+                raise ConfigurationError(
+                    f"a release key of {desk} is given twice: each person has one for each desk"
+                )
+            seen |= {key.ed25519, key.ml_dsa_65}
+
+
+def _make_desk(keystore: Keystore, desk: str, releasers: Releasers) -> Desk:
     node, request = SigningIdentity.generate(), RequestSigningKey.generate()
     keystore.put(node_key_name(desk), node.seeds())
     keystore.put(request_key_name(desk), request.seed())
@@ -103,8 +142,8 @@ def _make_desk(keystore: Keystore, desk: str) -> Desk:
         names=Names(ar=desk, fr=desk, en=desk),
         request=request.public,
         node=node.public,
-        release=(),
-        release_threshold=0,
+        release=releasers.keys,
+        release_threshold=releasers.threshold,
         bulletin_versions=(BULLETIN_VERSION,),
         profile=Profile(topics=(), area=()),
     )

@@ -66,9 +66,7 @@ def honest(hub: LiveHub, *recipients: str, sender: str = SENDER, **changes: Any)
     return hub.seal(hub.outgoing(sender, **changes), *(recipients or ("tn/main",)))
 
 
-def text(
-    edit: Callable[[bytes], bytes], *recipients: str
-) -> Callable[[LiveHub], bytes]:
+def text(edit: Callable[[bytes], bytes], *recipients: str) -> Callable[[LiveHub], bytes]:
     """An honest envelope's JSON, edited as text."""
     return lambda hub: edit(dump_json(honest(hub, *recipients)))
 
@@ -132,5 +130,7 @@ def without(name: str) -> Callable[[Any], Any]:
 
 
 def flipped(data: bytes, at: int = 0) -> bytes:
-    """One bit is another."""
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    """One bit is another, in the byte at a position."""
+    changed = bytearray(data)
+    changed[at] ^= 1
+    return bytes(changed)

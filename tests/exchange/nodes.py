@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from broker.node.follow_store import NodeFollowStore
 from broker.node.home import load_invitation, open_home
 from broker.node.line import open_line
 from broker.node.pacing import Pace
-from broker.node.setup import init_node, join_node
+from broker.node.setup import Releasers, init_node, join_node
 from broker.settings import Listen, NodeSettings
 from schemas.bulletin.vocabularies import Kind
 from schemas.loader import dump_json
@@ -37,15 +37,18 @@ WAIT_SECONDS = 20.0
 
 
 class LiveNode:
-    """One member's node."""
+    """One member's node; `releasers` are the people, by unit, without whom a desk sends nothing."""
 
-    def __init__(self, data: Path, member: str) -> None:
+    def __init__(
+        self, data: Path, member: str, releasers: Mapping[str, Releasers] | None = None
+    ) -> None:
         self.data = data
         self.member = member
         self.port = free_port()
         listen = Listen(host="127.0.0.1", port=self.port)
         settings = NodeSettings(exchange=EXCHANGE, member=member, desks=UNITS, listen=listen)
-        self.request = init_node(data, settings, PASSPHRASE, now(), cost=CHEAP).read_bytes()
+        request = init_node(data, settings, PASSPHRASE, now(), releasers=releasers, cost=CHEAP)
+        self.request = request.read_bytes()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -146,9 +149,12 @@ def wait_for(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> No
 
 
 @contextmanager
-def live_exchange(folder: Path, *members: str) -> Iterator[tuple[LiveHub, dict[str, LiveNode]]]:
+def live_exchange(
+    folder: Path, *members: str, releasers: Mapping[str, Mapping[str, Releasers]] | None = None
+) -> Iterator[tuple[LiveHub, dict[str, LiveNode]]]:
     """A hub and the nodes of some members, all serving, each desk with a sealing key."""
-    nodes = {member: LiveNode(folder / member, member) for member in members}
+    people = releasers or {}
+    nodes = {member: LiveNode(folder / member, member, people.get(member)) for member in members}
     hub = LiveHub(folder / "hub", {member: node.request for member, node in nodes.items()})
     hub.start()
     for node in nodes.values():

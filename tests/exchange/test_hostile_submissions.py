@@ -1,25 +1,26 @@
-"""What hostile members and strangers submit: each is refused with its word, and leaves what it must, no more."""
+"""What hostile members and strangers submit: each is refused with its word, and leaves what it must alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
 
-from keys.envelope import Outgoing
 from keys.signing import identity_keyid
+from schemas.entries import EnvelopeRefused
+from schemas.envelope import Envelope
 from schemas.errors import PROBLEMS, Finality
 from schemas.loader import dump_json, parse
 from schemas.receipts import Receipt
-from tests.exchange.acting import submit, verified
-from tests.exchange.hostile_claims import CLAIMS, SMALL_ORDER
+from tests.exchange.acting import envelope_id, submit, verified
+from tests.exchange.hostile_claims import CLAIMS, SMALL_ORDER, weakened
 from tests.exchange.hostile_crafting import Call, Row, call_of
 from tests.exchange.hostile_requests import REQUESTS
 from tests.exchange.hostile_texts import TEXTS
-from tests.exchange.live import EXCHANGE, LiveHub, now, run
+from tests.exchange.live import EXCHANGE, LiveHub, new_id, now, run
 from tests.exchange.raw import http, problem, rows, word
 
 ROWS: Final = (*TEXTS, *CLAIMS, *REQUESTS)
@@ -27,17 +28,24 @@ ROWS: Final = (*TEXTS, *CLAIMS, *REQUESTS)
 
 @pytest.fixture(scope="module")
 def client(hub: LiveHub) -> Iterator[httpx.Client]:
-    """One connection for all; Mauritania revoked a node's keys, Chad declared a weak request key."""
+    """One connection for all; Mauritania revoked a node's keys, Chad and Morocco declared weak ones."""
     node = hub.desks["mr/main"].node.public
     expires = now() + timedelta(days=300)
     hub.publish(hub.signed_member("mr", 2, expires, (identity_keyid(EXCHANGE, node),)))
-    chad = hub.member_files["td"]
-    weak = chad.desks["judicial"].model_copy(update={"request": SMALL_ORDER})
-    hub.member_files["td"] = chad.model_copy(update={"desks": {**chad.desks, "judicial": weak}})
-    hub.publish(hub.signed_member("td", 2, expires))
+    weak_identity = weakened(hub.desks["ma/main"].node.public)
+    _redeclare(hub, "td", "judicial", request=SMALL_ORDER)
+    _redeclare(hub, "ma", "main", node=weak_identity)
     hub.ledger.catch_up()
     with http(hub) as opened:
         yield opened
+
+
+def _redeclare(hub: LiveHub, member: str, unit: str, **changes: Any) -> None:
+    """A member signs what its own tools would refuse to sign."""
+    file = hub.member_files[member]
+    desk = file.desks[unit].model_copy(update=changes)
+    hub.member_files[member] = file.model_copy(update={"desks": {**file.desks, unit: desk}})
+    hub.publish(hub.signed_member(member, 2, now() + timedelta(days=300)))
 
 
 def _send(client: httpx.Client, call: Call) -> httpx.Response:
@@ -60,13 +68,33 @@ def test_what_is_hostile_is_refused(hub: LiveHub, client: httpx.Client, row: Row
     assert added == {"entry": 1, "envelope": 1, "party": 1}
     receipt = parse(Receipt, dump_json(problem(answer)["receipt"]), 10**6)
     entry = verified(hub, receipt).entry
-    assert (entry.type, entry.problem) == ("envelope.refused", row.word)
+    assert isinstance(entry, EnvelopeRefused)
+    assert entry.problem == row.word
     again = _send(client, call_of(hub, Row(row.name, row.word, lambda _h: call.body, row.caller)))
     assert problem(again)["receipt"]["index"] == receipt.index
-    assert {table: n - before[table] for table, n in rows(hub).items() if n != before[table]} == added
+    assert {
+        table: n - before[table] for table, n in rows(hub).items() if n != before[table]
+    } == added
 
 
 def test_the_table_is_wide_enough() -> None:
     """At least 60 submissions, none twice, and at least 25 kinds of problems."""
     assert len({row.name for row in ROWS}) == len(ROWS) >= 60
     assert len({row.word for row in ROWS}) >= 25
+
+
+def test_ids_that_another_took_first_hurt_nobody(hub: LiveHub) -> None:
+    """Who learned of others' ids may use them first: their owner sends all the same."""
+    bulletin_id, id_ = new_id(), new_id()
+
+    def envelope(sender: str) -> Envelope:
+        outgoing = hub.outgoing(sender, bulletin_id=bulletin_id)
+        return hub.seal(outgoing, "tn/main", envelope_id=id_)
+
+    thief, owner = envelope("ne/main"), envelope("ly/main")
+    first, second = run(submit(hub, thief)), run(submit(hub, owner))
+    assert [verified(hub, each).entry.type for each in (first, second)] == ["envelope.accepted"] * 2
+    own = run(submit(hub, hub.seal(hub.outgoing("ly/main", supersedes=bulletin_id), "tn/main")))
+    assert own.index == second.index + 1
+    assert run(submit(hub, thief)).index == first.index
+    assert (envelope_id(thief), envelope_id(owner)) == (id_, id_)

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
 
-from broker.db import reading
 from broker.hub import relay
-from broker.hub.tables import metadata
 from broker.tlog.receipt import LogVerifier, verify_receipt
-from keys.dsse import sign_statement
 from keys.envelope import Outgoing
-from keys.signing import SigningIdentity
-from schemas.bulletin.vocabularies import Kind, Purpose
-from schemas.envelope import DirectoryRef, Envelope
-from schemas.errors import Finality, Problem
-from schemas.loader import dump_json, load_json, parse
+from schemas.bulletin.vocabularies import Kind
+from schemas.envelope import Envelope
+from schemas.errors import Problem
+from schemas.loader import dump_json, load_json
 from schemas.receipts import Receipt
 from schemas.scalars import format_time
-from schemas.statements import PayloadType
 from tests.exchange.live import LiveHub, new_id, now, run
-
-Make = Callable[[LiveHub], Envelope | bytes]
+from tests.exchange.raw import rows
 
 
 async def _submit(hub: LiveHub, envelope: Envelope | bytes, caller: str = "ly/main") -> Receipt:
     data = envelope if isinstance(envelope, bytes) else dump_json(envelope)
     async with hub.client(caller) as client:
         return await client.submit(data)
-
-
-def _rows(hub: LiveHub) -> dict[str, int]:
-    with reading(hub.ledger.engine) as connection:
-        return {
-            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in metadata.sorted_tables
-            if table.name not in {"nonce", "tile"}
-        }
 
 
 def _verified(hub: LiveHub, receipt: Receipt) -> Any:
@@ -66,10 +49,10 @@ def test_submitting_twice_is_harmless(hub: LiveHub) -> None:
     """The same bytes get the receipt of the same entry, and nothing is written."""
     envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
     first = run(_submit(hub, envelope))
-    before = _rows(hub)
+    before = rows(hub)
     again = run(_submit(hub, envelope))
     assert (again.index, again.entry, again.salt) == (first.index, first.entry, first.salt)
-    assert _rows(hub) == before
+    assert rows(hub) == before
 
 
 def test_what_is_known_is_answered_before_freshness(hub: LiveHub) -> None:
@@ -102,135 +85,8 @@ def test_damaged_bytes_are_replaced(hub: LiveHub) -> None:
     assert run(body()) == envelope.body
 
 
-def _tampered_slot(hub: LiveHub) -> Envelope:
-    envelope = hub.seal(hub.outgoing("ly/main"), "ne/main", "tn/main")
-    slots = {**envelope.slots, "tn/main": envelope.slots["ne/main"]}
-    return envelope.model_copy(update={"slots": slots})
-
-
-def _without_slot(hub: LiveHub) -> Envelope:
-    envelope = hub.seal(hub.outgoing("ly/main"), "ne/main", "tn/main")
-    return envelope.model_copy(update={"slots": {"tn/main": envelope.slots["tn/main"]}})
-
-
-def _tampered_body(hub: LiveHub) -> Envelope:
-    envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
-    body = bytes([envelope.body[0] ^ 1]) + envelope.body[1:]
-    return envelope.model_copy(update={"body": body})
-
-
-def _half_signature(hub: LiveHub) -> Envelope:
-    envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
-    (signature,) = envelope.signatures
-    broken = signature.model_copy(update={"sig": signature.sig[:64] + bytes(3309)})
-    return envelope.model_copy(update={"signatures": (broken,)})
-
-
-def _altered_header(hub: LiveHub) -> Envelope:
-    envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
-    return envelope.model_copy(update={"payload": envelope.payload.replace(b'"amber"', b'"green"')})
-
-
-def _old_directory(hub: LiveHub) -> Envelope:
-    named = hub.directory_ref.model_copy(update={"index": 7})
-    return hub.seal(hub.outgoing("ly/main"), "tn/main", directory=named)
-
-
-def _other_origin(hub: LiveHub) -> Envelope:
-    ref = hub.directory_ref
-    named = DirectoryRef(origin="another/directory/1", index=ref.index, leaf=ref.leaf)
-    return hub.seal(hub.outgoing("ly/main"), "tn/main", directory=named)
-
-
-def _stale_key(hub: LiveHub) -> Envelope:
-    envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
-    header = load_json(envelope.payload, 10**6)
-    header["recipients"][0]["keyid"] = "0" * 64
-    return _resigned(hub, envelope, header)
-
-
-def _resigned(hub: LiveHub, envelope: Envelope, header: Any) -> Envelope:
-    payload = dump_json(header)
-    signed = sign_statement(
-        PayloadType.ENVELOPE, payload, header["exchange"], [hub.desks["ly/main"].node]
-    )
-    return envelope.model_copy(update={"payload": payload, "signatures": signed.signatures})
-
-
-def _other_exchange(hub: LiveHub) -> Envelope:
-    envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
-    header = load_json(envelope.payload, 10**6) | {"exchange": "tripoli-exercise"}
-    payload = dump_json(header)
-    signed = sign_statement(
-        PayloadType.ENVELOPE, payload, "tripoli-test", [hub.desks["ly/main"].node]
-    )
-    return envelope.model_copy(update={"payload": payload, "signatures": signed.signatures})
-
-
-def _unknown_desk(hub: LiveHub) -> Envelope:
-    envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
-    header = load_json(envelope.payload, 10**6)
-    header["recipients"][0]["desk"] = "tn/ghost"
-    changed = _resigned(hub, envelope, header)
-    return changed.model_copy(update={"slots": {"tn/ghost": envelope.slots["tn/main"]}})
-
-
-def _with_attachment(hub: LiveHub) -> Envelope:
-    envelope = hub.seal(hub.outgoing("ly/main"), "tn/main")
-    header = load_json(envelope.payload, 10**6)
-    header["attachments"] = [{"id": new_id(), "sha256": "0" * 64, "size": 1}]
-    return _resigned(hub, envelope, header)
-
-
 def _outgoing(hub: LiveHub, *recipients: str, **changes: Any) -> Envelope:
     return hub.seal(hub.outgoing("ly/main", **changes), *recipients)
-
-
-REFUSALS: list[tuple[str, str, Make]] = [
-    ("truncated", "malformed-json", lambda h: dump_json(_outgoing(h, "tn/main"))[:-9]),
-    ("not JSON", "malformed-json", lambda _h: b"\xff\xfe"),
-    ("empty", "malformed-json", lambda _h: b"{"),
-    ("unknown field", "schema-violation", lambda h: dump_json(_outgoing(h, "tn/main"))[:-1] + b',"x":1}'),
-    ("name twice", "malformed-json", lambda h: dump_json(_outgoing(h, "tn/main"))[:-1] + b',"body":""}'),
-    ("slot for another", "slot-hash", _tampered_slot),
-    ("slot missing", "slots-differ", _without_slot),
-    ("body altered", "body-hash", _tampered_body),
-    ("one signature of the pair", "statement-signature", _half_signature),
-    ("header altered", "statement-signature", _altered_header),
-    ("another identity", "statement-signature", lambda h: h.seal(h.outgoing("ly/main"), "tn/main", identity=SigningIdentity.generate())),
-    ("another desk's identity", "statement-signature", lambda h: h.seal(h.outgoing("ly/main"), "tn/main", identity=h.desks["tn/main"].node)),
-    ("directory unknown", "stale-directory", _old_directory),
-    ("directory of another log", "stale-directory", _other_origin),
-    ("key not the highest", "stale-key", _stale_key),
-    ("created yesterday", "created-skew", lambda h: h.seal(h.outgoing("ly/main"), "tn/main", created=now() - timedelta(hours=25))),
-    ("created tomorrow", "created-skew", lambda h: h.seal(h.outgoing("ly/main"), "tn/main", created=now() + timedelta(hours=25))),
-    ("with attachments", "attachments-missing", _with_attachment),
-    ("wrong exchange", "wrong-exchange", _other_exchange),
-    ("expired", "lifetime", lambda h: _outgoing(h, "tn/main", expires=now() - timedelta(seconds=1))),
-    ("lives too long", "lifetime", lambda h: _outgoing(h, "tn/main", expires=now() + timedelta(days=31))),
-    ("unknown recipient", "unknown-recipient", _unknown_desk),
-    ("judicial request to a main desk", "access-denied", lambda h: _outgoing(h, "tn/main", kind=Kind.JUDICIAL_REQUEST, purpose=Purpose.JUDICIAL_COOPERATION)),
-    ("withdraws nothing", "original-unknown", lambda h: _outgoing(h, "tn/main", withdraws=new_id())),
-    ("supersedes nothing", "original-unknown", lambda h: _outgoing(h, "tn/main", supersedes=new_id())),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "word", "make"), REFUSALS, ids=[case[0] for case in REFUSALS])
-def test_refusals(hub: LiveHub, name: str, word: str, make: Make) -> None:
-    """Each hostile submission has its problem; a final refusal leaves one entry with proof, others none."""
-    envelope = make(hub)
-    before = _rows(hub)
-    problem = _refusal(hub, envelope)
-    assert problem.word == word, name
-    added = {table: n - before[table] for table, n in _rows(hub).items() if n != before[table]}
-    if problem.type.finality is not Finality.FINAL:
-        assert added == {}
-        assert "receipt" not in problem.extensions
-        return
-    assert added == {"entry": 1, "envelope": 1, "party": 1}
-    receipt = parse(Receipt, dump_json(problem.extensions["receipt"]), 10**6)
-    entry = _verified(hub, receipt).entry
-    assert (entry.type, entry.problem) == ("envelope.refused", word)
 
 
 def test_a_refusal_is_repeated_not_logged_again(hub: LiveHub) -> None:
@@ -239,14 +95,14 @@ def test_a_refusal_is_repeated_not_logged_again(hub: LiveHub) -> None:
     envelope_id = new_id()
     envelope = hub.seal(outgoing, "tn/main", envelope_id=envelope_id)
     first = _refusal(hub, envelope)
-    before = _rows(hub)
+    before = rows(hub)
     again = _refusal(hub, envelope)
     assert again.word == first.word
     assert again.extensions["policies"] == first.extensions["policies"]
     assert again.extensions["receipt"]["index"] == first.extensions["receipt"]["index"]
     allowed = hub.seal(hub.outgoing("ly/main"), "tn/main", envelope_id=envelope_id)
     assert _refusal(hub, allowed).word == "id-taken"
-    assert _rows(hub) == before
+    assert rows(hub) == before
 
 
 def test_a_refusal_names_the_rules(hub: LiveHub) -> None:
@@ -275,9 +131,9 @@ def test_all_recipients_or_none(hub: LiveHub) -> None:
 def test_nobody_submits_for_another(hub: LiveHub) -> None:
     """An envelope handed in by another desk is refused before it is looked at."""
     envelope = hub.seal(hub.outgoing("ly/main"), "ne/main")
-    before = _rows(hub)
+    before = rows(hub)
     assert _refusal(hub, envelope, "tn/main").word == "not-sender"
-    assert _rows(hub) == before
+    assert rows(hub) == before
 
 
 def test_an_id_is_used_once_and_only_by_its_owner(hub: LiveHub) -> None:
@@ -375,9 +231,9 @@ def test_an_entry_that_nobody_could_read_is_not_logged(
 ) -> None:
     """An envelope whose log entry would be over the readers' limit is refused, and no place is used up."""
     envelope = hub.seal(hub.outgoing("ly/main"), "ne/main", "tn/main")
-    before = _rows(hub)
+    before = rows(hub)
     monkeypatch.setattr(relay, "ENTRY_BYTES_MAX", 1000)
     assert _refusal(hub, envelope).word == "too-large"
-    assert _rows(hub) == before
+    assert rows(hub) == before
     monkeypatch.undo()
     assert run(_submit(hub, envelope)).index > 0

@@ -1,6 +1,6 @@
 """Hub and nodes as processes of their own, by the command that operators type; their memory is watched.
 
-The tests of large attachments share it.
+The tests of kills share it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,22 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 
-from tests.exchange.nodes import wait_for
+from broker.cli.node_client import NodeClient
+from broker.client import tls_context
+from broker.db import writing
+from broker.node.api.tokens import Action, create_token
+from broker.node.home import open_home
+from broker.node.setup import join_node
+from schemas.loader import dump_json
+from tests.exchange.live import PASSPHRASE, LiveHub, now
+from tests.exchange.nodes import LiveNode, wait_for
 
 PROJECT = Path(__file__).parents[2]
 START_SECONDS = 60.0
@@ -73,3 +83,72 @@ class Served:
         self._ended.set()
         self._process.kill()
         self._process.wait()
+
+
+class ServedExchange:
+    """A hub and the nodes of Libya and Tunisia, each a process."""
+
+    def __init__(self, folder: Path) -> None:
+        passphrase = folder / "passphrase"
+        passphrase.touch(mode=0o600)
+        passphrase.write_bytes(PASSPHRASE)
+        self.ly, self.tn = LiveNode(folder / "ly", "ly"), LiveNode(folder / "tn", "tn")
+        self.hub = LiveHub(folder / "hub", {"ly": self.ly.request, "tn": self.tn.request})
+        for node in (self.ly, self.tn):
+            join_node(node.data, dump_json(self.hub.invitation))
+            _make_tokens(node)
+        self.served = {
+            "hub": Served("hub", self.hub.data, passphrase, self._hub_answers),
+            "ly": Served("node", self.ly.data, passphrase, lambda: _answers(self.ly)),
+            "tn": Served("node", self.tn.data, passphrase, lambda: _answers(self.tn)),
+        }
+
+    def _hub_answers(self) -> bool:
+        context = tls_context((self.hub.data / "tls.crt").read_text("ascii"))
+        try:
+            with httpx.Client(verify=context, base_url=self.hub.url) as client:
+                return client.get("/v1/log/exchange/1/checkpoint").status_code == 401
+        except httpx.HTTPError:
+            return False
+
+    def client(self, node: LiveNode) -> NodeClient:
+        """How an agency calls a node."""
+        token = node.data.parent / f"{node.member}.token"
+        token.touch(mode=0o600)
+        token.write_text(node.tokens[f"{node.member}/main"])
+        return NodeClient(f"https://127.0.0.1:{node.port}", token, node.data / "tls.crt")
+
+    def restart(self, name: str) -> None:
+        """Kill a process and start it again."""
+        self.served[name].kill()
+        self.served[name].start()
+
+
+def _make_tokens(node: LiveNode) -> None:
+    home = open_home(node.data, PASSPHRASE)
+    with writing(home.engine) as connection:
+        node.tokens = {
+            desk: create_token(connection, desk, list(Action), "tests", now())[1]
+            for desk in home.desks
+        }
+    home.close()
+
+
+def _answers(node: LiveNode) -> bool:
+    try:
+        return node.call("GET", "/inbox").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[ServedExchange]:
+    """All three serve while the block runs."""
+    exchange = ServedExchange(folder)
+    try:
+        for each in exchange.served.values():
+            each.start()
+        yield exchange
+    finally:
+        for each in exchange.served.values():
+            each.kill()

@@ -7,25 +7,16 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from broker.cli import attaching
-from broker.cli.node_client import NodeClient
-from broker.client import tls_context
-from broker.db import writing
-from broker.node.api.tokens import Action, create_token
-from broker.node.home import open_home
-from broker.node.setup import join_node
 from schemas.bulletin import Bulletin, parse_bulletin
-from schemas.loader import dump_json
-from tests.exchange.live import PASSPHRASE, LiveHub, new_id, now
-from tests.exchange.nodes import LiveNode, document, wait_for
-from tests.faults.served import Served
+from tests.exchange.live import new_id
+from tests.exchange.nodes import document, wait_for
+from tests.faults.served import ServedExchange, running
 
 MIB = 1024 * 1024
 SOAK = bool(os.environ.get("BARID_SOAK"))
@@ -38,75 +29,6 @@ KILLED_AT_THE_END = ("tn", "hub", "tn") if SOAK else ("tn",)
 EXTRA_BYTES_MAX = 64 * MIB
 WAIT_SECONDS = 120.0
 DELIVERED = {"tn/main": "delivered"}
-
-
-class Exchange:
-    """A hub and the nodes of Libya and Tunisia, each a process."""
-
-    def __init__(self, folder: Path) -> None:
-        passphrase = folder / "passphrase"
-        passphrase.touch(mode=0o600)
-        passphrase.write_bytes(PASSPHRASE)
-        self.ly, self.tn = LiveNode(folder / "ly", "ly"), LiveNode(folder / "tn", "tn")
-        self.hub = LiveHub(folder / "hub", {"ly": self.ly.request, "tn": self.tn.request})
-        for node in (self.ly, self.tn):
-            join_node(node.data, dump_json(self.hub.invitation))
-            _make_tokens(node)
-        self.served = {
-            "hub": Served("hub", self.hub.data, passphrase, self._hub_answers),
-            "ly": Served("node", self.ly.data, passphrase, lambda: _answers(self.ly)),
-            "tn": Served("node", self.tn.data, passphrase, lambda: _answers(self.tn)),
-        }
-
-    def _hub_answers(self) -> bool:
-        context = tls_context((self.hub.data / "tls.crt").read_text("ascii"))
-        try:
-            with httpx.Client(verify=context, base_url=self.hub.url) as client:
-                return client.get("/v1/log/exchange/1/checkpoint").status_code == 401
-        except httpx.HTTPError:
-            return False
-
-    def client(self, node: LiveNode) -> NodeClient:
-        """How an agency calls a node."""
-        token = node.data.parent / f"{node.member}.token"
-        token.touch(mode=0o600)
-        token.write_text(node.tokens[f"{node.member}/main"])
-        return NodeClient(f"https://127.0.0.1:{node.port}", token, node.data / "tls.crt")
-
-    def restart(self, name: str) -> None:
-        """Kill a process and start it again."""
-        self.served[name].kill()
-        self.served[name].start()
-
-
-def _make_tokens(node: LiveNode) -> None:
-    home = open_home(node.data, PASSPHRASE)
-    with writing(home.engine) as connection:
-        node.tokens = {
-            desk: create_token(connection, desk, list(Action), "tests", now())[1]
-            for desk in home.desks
-        }
-    home.close()
-
-
-def _answers(node: LiveNode) -> bool:
-    try:
-        return node.call("GET", "/inbox").status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[Exchange]:
-    """All three serve while the block runs."""
-    exchange = Exchange(folder)
-    try:
-        for each in exchange.served.values():
-            each.start()
-        yield exchange
-    finally:
-        for each in exchange.served.values():
-            each.kill()
 
 
 def size_of_files(*folders: Path) -> int:
@@ -151,14 +73,14 @@ def make_recording(path: Path, data: bytes) -> bytes:
     return document("ly/main", "a recording", attachments=[attachment])[1]
 
 
-def download(exchange: Exchange, bulletin: Bulletin, target: Path) -> None:
+def download(exchange: ServedExchange, bulletin: Bulletin, target: Path) -> None:
     """As an analyst of tn/main."""
     [attachment] = bulletin.attachments
     path = f"/desks/tn/main/inbox/ly/main/{bulletin.id}/attachments/{attachment.id}"
     attaching.download_attachment(exchange.client(exchange.tn), path, attachment, target)
 
 
-def warm_up(exchange: Exchange, source: Path) -> None:
+def warm_up(exchange: ServedExchange, source: Path) -> None:
     """Have a small file take the same way, so that what is measured afterwards is the large one's."""
     data = make_recording(source, bytes(1000))
     bulletin = parse_bulletin(data)

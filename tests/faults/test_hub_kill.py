@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import signal
 import subprocess
 from pathlib import Path
@@ -11,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from broker.tlog.tiles import TILE_WIDTH
-from keys.keystore import Keystore
 from schemas.envelope import Envelope
 from schemas.receipts import Receipt
-from tests.exchange.live import PASSPHRASE, LiveHub, run
+from tests.exchange.live import LiveHub, run
 from tests.faults.crashing_hub import POINTS
 from tests.faults.hub_process import (
     START_SECONDS,
@@ -71,30 +68,3 @@ def _finish(hub: LiveHub, envelopes: list[Envelope], receipts: dict[int, Receipt
     expected = [(d, n) for d in ("ne/main", "tn/main") for n in range(1, ENVELOPES + 1)]
     assert places == expected
     assert len(logged_leaves(hub)) == ENVELOPES < TILE_WIDTH
-
-
-def test_killed_at_random_moments(prepared: LiveHub) -> None:
-    """Killed again and again at random moments, the hub loses nothing that it acknowledged."""
-    hub = prepared
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201 - a failure must be repeatable
-    chance = random.Random(seed)
-    envelopes = seal(hub, ENVELOPES)
-    receipts: dict[int, Receipt] = {}
-    for _ in range(3):
-        process = _spawn(hub, "never", 0)
-        run(until_it_answers(hub, process))
-        receipts |= run(_killed_meanwhile(hub, envelopes, process, chance.uniform(0.0, 0.3)))
-        process.wait()
-    assert Keystore.open(hub.data / "keystore", PASSPHRASE).names()
-    check_receipts(hub, receipts)
-    _finish(hub, envelopes, receipts)
-
-
-async def _killed_meanwhile(
-    hub: LiveHub, envelopes: list[Envelope], process: subprocess.Popen[bytes], seconds: float
-) -> dict[int, Receipt]:
-    submitting = asyncio.create_task(submit_all(hub, envelopes, AT_ONCE))
-    await asyncio.sleep(seconds)
-    process.kill()
-    return await submitting

@@ -5,7 +5,7 @@ May import `broker.cli`; `story` watches through it. The visible steps are comma
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from broker.cli.node_client import ANSWER_BYTES_MAX, NodeClient
 from schemas.errors import BaridError
 from schemas.loader import load_json
 
-PATIENCE_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 60.0
 """How long something may take that takes a second or two: this machine may be busy."""
 
 _NULLABLE: Final = frozenset({"release"})
@@ -51,30 +51,77 @@ class Agencies:
         what = f"{desk} sees the sealing keys of {', '.join(sorted(recipients))}"
         self.world.processes.wait_until(what, look, PATIENCE_SECONDS)
 
-    def wait_for_readers(self, desk: str, bulletin_id: str, readers: set[str]) -> set[str]:
-        """Wait until a sender has proof that these desks have read a bulletin; gives those with proof.
+    def wait_for_answers(
+        self, desk: str, bulletin_id: str, expected: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Wait until recipients have answered with these states, each proved from the log.
+
+        Args:
+            desk: the sender.
+            bulletin_id: of its bulletin.
+            expected: recipient → state.
+
+        Returns:
+            recipient → the reason of its answer, or nothing.
 
         Raises:
-            DemoFailure: the proofs did not come.
+            DemoFailure: the answers did not come.
         """
 
-        def look() -> set[str] | None:
-            sent = self._get(desk, f"/desks/{desk}/bulletins/{bulletin_id}") or {"recipients": []}
-            proven = {
-                each["desk"]
-                for each in sent["recipients"]
-                if each["state"] == "read" and "proof" in each["steps"][-1]
-            }
-            return proven if proven >= readers else None
+        def look() -> dict[str, str] | None:
+            last = {each["desk"]: each["steps"][-1] for each in self._recipients(desk, bulletin_id)}
+            proven = {to: step for to, step in last.items() if "proof" in step}
+            states = {to: proven[to]["state"] for to in expected if to in proven}
+            if states != expected:
+                return None
+            return {to: proven[to].get("reason", "") for to in expected}
 
-        what = f"the answer `read` of {' and '.join(sorted(readers))}"
+        what = ", ".join(f"the answer `{state}` of {to}" for to, state in expected.items())
         return self.world.processes.wait_until(what, look, PATIENCE_SECONDS)
 
-    def send_all(self, desk: str, to: str, stories: Iterable[Story]) -> None:
+    def wait_for_state(self, desk: str, bulletin_id: str, recipient: str, state: str) -> None:
+        """Wait until a sender's node shows one recipient in a state. Raises DemoFailure."""
+
+        def look() -> bool | None:
+            found = self._recipients(desk, bulletin_id)
+            return True if (recipient, state) in {(r["desk"], r["state"]) for r in found} else None
+
+        what = f"bulletin {bulletin_id} is {state} for {recipient}"
+        self.world.processes.wait_until(what, look, PATIENCE_SECONDS)
+
+    def wait_for_entry(self, desk: str, bulletin_id: str) -> int:
+        """Wait until the hub accepted a bulletin; gives the index of its entry. Raises DemoFailure."""
+
+        def look() -> int | None:
+            sent = self._get(desk, f"/desks/{desk}/bulletins/{bulletin_id}") or {"envelopes": []}
+            found = [each["receipt"]["index"] for each in sent["envelopes"] if "receipt" in each]
+            return min(found, default=None)
+
+        what = f"a receipt for bulletin {bulletin_id}"
+        return self.world.processes.wait_until(what, look, PATIENCE_SECONDS)
+
+    def wait_for_alarm(self, desk: str, kind: str, about: str) -> None:
+        """Wait until a node raises an alarm of a kind whose subject names something. Raises DemoFailure."""
+
+        def look() -> bool | None:
+            alarms = (self._get(desk, "/alarms") or {"alarms": []})["alarms"]
+            found = [each for each in alarms if each["kind"] == kind and about in each["subject"]]
+            return True if found else None
+
+        what = f"the alarm `{kind}` at {desk}"
+        self.world.processes.wait_until(what, look, PATIENCE_SECONDS)
+
+    def send_all(self, desk: str, to: Sequence[str], stories: Iterable[Story]) -> None:
         """Hand in bulletins one after the other, as fast as the node takes them."""
         client = self._client(desk)
         for story in stories:
-            client.post(f"/desks/{desk}/bulletins", (("to", to),), story.document)
+            query = [("to", each) for each in to]
+            client.post(f"/desks/{desk}/bulletins", query, story.document)
+
+    def _recipients(self, desk: str, bulletin_id: str) -> list[dict[str, Any]]:
+        sent = self._get(desk, f"/desks/{desk}/bulletins/{bulletin_id}") or {"recipients": []}
+        found: list[dict[str, Any]] = sent["recipients"]
+        return found
 
     def _client(self, desk: str) -> NodeClient:
         world = self.world

@@ -38,6 +38,11 @@ class Story:
     source: str
 
     @property
+    def desk(self) -> str:
+        """The desk that sends it."""
+        return parse_bulletin(self.document).originator.desk
+
+    @property
     def title(self) -> str:
         """Its title in Arabic, or the first that it has."""
         titles = parse_bulletin(self.document).title
@@ -45,8 +50,13 @@ class Story:
 
     def words(self) -> set[str]:
         """Every Arabic word of four letters or more in its texts."""
-        bulletin = to_plain(parse_bulletin(self.document))
-        return {word for text in _texts(bulletin) for word in _ARABIC_WORD.findall(text)}
+        texts = _texts(to_plain(parse_bulletin(self.document)))
+        return set().union(*(arabic_words(text) for text in texts))
+
+
+def arabic_words(text: str) -> set[str]:
+    """Every Arabic word of four letters or more."""
+    return set(_ARABIC_WORD.findall(text))
 
 
 def _texts(value: Any) -> list[str]:
@@ -96,9 +106,59 @@ def communique(desk: str, now: datetime) -> Story:
     return Story(document, id_, "the communiqué of the Tripoli conference, 12 March 2012")
 
 
-def sample(kind: Kind, desk: str, now: datetime) -> Story:
-    """The project's own sample of a kind, in Arabic."""
-    document = new_bulletin(kind, desk, "ar", now)
+def sighting(desk: str, now: datetime) -> Story:
+    """An incident that cannot wait: armed vehicles on their way to a border. Invented."""
+    id_ = new_id()
+    document = write_bulletin(
+        {
+            "version": 1,
+            "id": id_,
+            "kind": Kind.INCIDENT_REPORT,
+            "status": "test",
+            "created": format_time(now),
+            "originator": {
+                "desk": desk,
+                "agency": "وزارة الداخلية والأمن العام، قيادة عمليات الحدود الشمالية",
+                "contact": "الضابط المناوب، نيامي",
+            },
+            "purpose": "border_operation",
+            "personal_data": False,
+            "action": {"act": ["dz/main", "ly/main"], "informed": ["ml/main"]},
+            "title": {"ar": "بلاغ عاجل: أربع مركبات مسلحة تتجه من ممر السلفادور نحو الحدود"},
+            "summary": {
+                "ar": "رصدت دورية استطلاع أربع مركبات رباعية الدفع تحمل أسلحة، تسير دون أضواء شمالا."
+                " ينتظر بلوغها خط الحدود في أقل من ساعتين."
+            },
+            "topics": ["arms", "border_management", "smuggling"],
+            "marking": {"tlp": "amber", "classification": "restricted", "caveats": []},
+            "evaluation": {"reliability": "A", "credibility": 1},
+            "observed": {"from": format_time(now), "precision": "minute"},
+            "places": [
+                {
+                    "name": {"ar": "ممر السلفادور", "fr": "Passe de Salvador"},
+                    "country": "NE",
+                    "role": "occurrence",
+                    "geometry": {"type": "Point", "coordinates": [12.25, 23.25]},
+                    "uncertainty_metres": 5000,
+                }
+            ],
+            "incident": "weapon_smuggling_arms",
+            "urgency": "immediate",
+            "severity": "severe",
+            "certainty": "observed",
+        }
+    )
+    return Story(document, id_, "an invented sighting")
+
+
+def exercise(desk: str, name: str, now: datetime) -> Story:
+    """The project's own incident, as a part of an exercise."""
+    return sample(Kind.INCIDENT_REPORT, desk, now, status="exercise", exercise=name)
+
+
+def sample(kind: Kind, desk: str, now: datetime, **members: object) -> Story:
+    """The project's own sample of a kind, in Arabic, with some members in place of the sample's."""
+    document = new_bulletin(kind, desk, "ar", now, **members)
     return Story(document, parse_bulletin(document).id, "the project's own sample")
 
 

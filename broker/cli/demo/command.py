@@ -5,9 +5,11 @@ May import `broker.cli`; `main` adds the command.
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -43,7 +45,7 @@ def demo(
         typer.Option("--stop", exists=True, file_okay=False, help="Stop what --keep left there."),
     ] = None,
 ) -> None:
-    """Play the first exchange on this machine: three states, a hub, an auditor; every step is checked."""
+    """Play an exchange on this machine: nine states, a hub, an auditor; every step is checked."""
     from broker.cli.demo.keeping import stop_kept
 
     if stop is not None:
@@ -68,7 +70,8 @@ def _play(folder: Path, *, keep: bool) -> None:
     from broker.cli.demo.asking import Agencies
     from broker.cli.demo.keeping import explain_kept, write_kept
     from broker.cli.demo.processes import Processes
-    from broker.cli.demo.story import Play
+    from broker.cli.demo.stage import Stage
+    from broker.cli.demo.story import perform, restore
     from broker.cli.demo.telling import Teller
     from broker.cli.demo.world import World
 
@@ -76,14 +79,17 @@ def _play(folder: Path, *, keep: bool) -> None:
     teller = Teller()
     with Processes(folder, passphrase) as processes:
         world = World(folder, processes)
-        play = Play(world, teller, Agencies(world))
-        play.perform()
+        stage = Stage(world, teller, Agencies(world))
+        perform(stage)
         if keep:
-            play.restore()
+            restore(stage)
             write_kept(world, processes.keep())
     teller.end()
     if keep:
-        explain_kept(world, play.sent[0].id)
+        explain_kept(world, stage.sent[0].id)
+        sys.stdout.flush()
+        # An ordinary end would wait for the servers, which are to stay.
+        os._exit(0)
 
 
 def _interrupt(_signal: int, _frame: Any) -> None:

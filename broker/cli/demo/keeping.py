@@ -48,9 +48,11 @@ def explain_kept(world: World, bulletin_id: str) -> None:
     say("As Libya's agency:")
     for line in _settings(world, "ly/main"):
         say(f"  {line}")
+    say("  barid desk list --language ar")
     say("  barid bulletin new --kind threat_bulletin --desk ly/main --out new.json")
     say("  barid bulletin send new.json --to tn/main --to ne/main")
     say("  barid bulletin status --desk ly/main")
+    say("  barid alarms list")
     say("As the auditor:")
     say(f"  export BARID_PASSPHRASE_FILE={world.directory / PASSPHRASE_FILE}")
     say(f"  barid audit verify --data {world.auditor}")
@@ -77,16 +79,15 @@ def stop_kept(directory: Path) -> None:
         raise ConfigurationError(f"{directory} holds no demonstration that was kept")
     kept = parse(Kept, note.read_bytes(), _KEPT_BYTES_MAX)
     for name, process_id in kept.processes.items():
-        # A number may belong to another process by now: only one that names this folder is ours.
-        ended = _names(process_id, directory) and end_process(process_id)
+        # A number may belong to another process by now: only one that works in this folder is ours.
+        ended = _works_in(process_id, directory) and end_process(process_id)
         say(f"{name}: process {process_id} {'is stopped' if ended else 'had ended before'}")
     note.unlink()
     say(f"All of it is stopped. What it wrote is still in {directory}.")
 
 
-def _names(process_id: int, directory: Path) -> bool:
+def _works_in(process_id: int, directory: Path) -> bool:
     try:
-        command = Path(f"/proc/{process_id}/cmdline").read_bytes()
+        return Path(f"/proc/{process_id}/cwd").readlink() == directory.resolve()
     except OSError:
         return False
-    return bytes(directory.absolute()) in command

@@ -1,22 +1,24 @@
 """The demonstration's processes: each a `barid` command of its own, with its passphrase on a file descriptor.
 
-May import the standard library and `broker.cli`; `world` runs everything here. Servers end by their own
-process id, and all of them end when the block ends.
+May import the standard library and `broker.cli`; `world` runs all of it here. Each is forked from one process
+that has the libraries loaded; servers end by their own process id, all of them when the block ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -33,15 +35,20 @@ _LOADED_ONCE: Final = (
     "broker.cli.main",
     "broker.audit.setup",
     "broker.audit.verify",
+    "broker.cli.saving",
+    "broker.hub.app",
     "broker.hub.setup",
+    "broker.node.app",
     "broker.node.setup",
-    "broker.node.api.views",
     "broker.policy.rules",
     "httpx",
     "keys.ceremony",
     "keys.default_council",
 )
-"""What most commands import: a second of work each, done once for all of them."""
+"""What commands and servers import: a second of work each, done once for all of them."""
+
+_COMM_CHARACTERS_MAX: Final = 15
+"""The kernel keeps no more of a process's name."""
 
 Value = TypeVar("Value")
 
@@ -70,7 +77,7 @@ class Processes:
 
     directory: Path
     passphrase: bytes
-    _servers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _servers: dict[str, BaseProcess] = field(default_factory=dict)
     _kept: bool = False
 
     def __enter__(self) -> Self:
@@ -84,13 +91,15 @@ class Processes:
         trace: TracebackType | None,
     ) -> None:
         if kind is not None or not self._kept:
+            for server in self._servers.values():
+                server.terminate()
             for name in reversed(list(self._servers)):
                 self.stop(name)
 
     def keep(self) -> dict[str, int]:
         """Leave the servers running after the block; gives their process ids by name."""
         self._kept = True
-        return {name: server.pid for name, server in self._servers.items()}
+        return {name: _pid(server) for name, server in self._servers.items()}
 
     def run(
         self,
@@ -128,39 +137,39 @@ class Processes:
 
     def start(self, name: str, *arguments: str) -> int:
         """Start a server; gives its process id."""
-        reading = _pipe_with(self.passphrase)
-        try:
-            with (self.directory / f"{name}.log").open("ab") as log:
-                self._servers[name] = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                    [sys.executable, "-m", "broker.cli", *arguments],
-                    env={**_without_settings(), "BARID_PASSPHRASE_FD": str(reading)},
-                    pass_fds=(reading,),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    # Ctrl-C at the terminal is for the demonstration, which then stops its servers.
-                    start_new_session=True,
-                )
-        finally:
-            os.close(reading)
-        return self._servers[name].pid
+        server = _FORKS.Process(
+            target=_serve,
+            args=(name, arguments, _without_settings(), self.passphrase, str(self.directory)),
+        )
+        server.start()
+        self._servers[name] = server
+        return _pid(server)
 
     def kill(self, name: str) -> int:
         """End a server as a power cut would: SIGKILL. Gives the process id that it had."""
         server = self._servers.pop(name)
         server.kill()
-        server.wait(_STOP_TIMEOUT_SECONDS)
-        return server.pid
+        server.join(_STOP_TIMEOUT_SECONDS)
+        return _pid(server)
 
     def stop(self, name: str) -> None:
         """End a server in order: SIGTERM, and SIGKILL where that is not heard."""
         server = self._servers.pop(name)
         server.terminate()
-        try:
-            server.wait(_STOP_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
+        server.join(_STOP_TIMEOUT_SECONDS)
+        if server.exitcode is None:
             server.kill()
-            server.wait(_STOP_TIMEOUT_SECONDS)
+            server.join(_STOP_TIMEOUT_SECONDS)
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """Keep a server from doing anything while the block runs: SIGSTOP, then SIGCONT."""
+        process_id = _pid(self._servers[name])
+        os.kill(process_id, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process_id, signal.SIGCONT)
 
     def wait_until(
         self, what: str, look: Callable[[], Value | None], timeout_seconds: float
@@ -180,7 +189,7 @@ class Processes:
 
     def _check_alive(self) -> None:
         for name, server in self._servers.items():
-            if (code := server.poll()) is not None:
+            if (code := server.exitcode) is not None:
                 tail = (self.directory / f"{name}.log").read_text("utf-8", errors="replace")
                 raise DemoFailure(
                     f"the process `{name}` ended with {code}; its log ends:"
@@ -205,13 +214,38 @@ def _command(
     arguments: tuple[str, ...], variables: dict[str, str], passphrase: bytes, folder: str
 ) -> None:
     """Be the command: its environment; its output and exit code in the files that `run` reads."""
+    code = _be_barid(arguments, variables, passphrase, Path(folder, "out"), Path(folder, "err"))
+    Path(folder, "code").write_text(str(code), "ascii")
+
+
+def _serve(
+    name: str,
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    passphrase: bytes,
+    folder: str,
+) -> None:
+    """Be a server, known by its name and working directory; what it says goes to its log."""
+    # Ctrl-C at the terminal is for the demonstration, which then stops its servers.
+    os.setsid()
+    os.chdir(folder)
+    with contextlib.suppress(OSError):
+        # So that `ps` and `top` tell them apart, where the kernel is Linux.
+        Path("/proc/self/comm").write_text(f"barid-{name}"[:_COMM_CHARACTERS_MAX], "ascii")
+    log = Path(folder, f"{name}.log")
+    sys.exit(_be_barid(arguments, variables, passphrase, log, log))
+
+
+def _be_barid(
+    arguments: tuple[str, ...], variables: dict[str, str], passphrase: bytes, out: Path, err: Path
+) -> int:
+    """Run a command line in this process, as if it had been started with it; gives its exit code."""
     from broker.cli.main import app
 
     os.environ.clear()
     os.environ.update(variables, BARID_PASSPHRASE_FD=str(_pipe_with(passphrase)))
-    for descriptor, name in ((1, "out"), (2, "err")):
-        path = Path(folder, name)
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
+    for descriptor, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), descriptor)
     code: object = 0
     try:
         app(args=list(arguments), prog_name="barid")
@@ -219,7 +253,13 @@ def _command(
         code = ending.code or 0
     sys.stdout.flush()
     sys.stderr.flush()
-    Path(folder, "code").write_text(str(code if isinstance(code, int) else 1), "ascii")
+    return code if isinstance(code, int) else 1
+
+
+def _pid(process: BaseProcess) -> int:
+    if process.pid is None:
+        raise DemoFailure(f"{process.name} was not started")
+    return process.pid
 
 
 def end_process(process_id: int) -> bool:

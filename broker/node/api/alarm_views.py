@@ -94,7 +94,7 @@ def _texts(said: Said) -> Texts:
     return Texts(ar=said.ar, fr=said.fr, en=said.en)
 
 
-ALARM_EXAMPLES: Final[dict[type[Message], dict[str, Any]]] = {
+ALARM_EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
     AlarmsView: {
         "alarms": [
             {

@@ -39,6 +39,8 @@ class FakeNode:
     folder: Path
     url: str = ""
     answers: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
+    posts: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
+    """What it answers to POST alone, where that differs."""
     asked: list[Asked] = field(default_factory=list)
 
     @property
@@ -102,7 +104,8 @@ def _handler(node: FakeNode) -> type[BaseHTTPRequestHandler]:
             node.asked.append(
                 Asked(str(self.command), parts.path, parse_qsl(parts.query), token, body)
             )
-            status, media_type, data = node.answers.get(parts.path, (404, "text/plain", b"no"))
+            known = node.answers | (node.posts if self.command == "POST" else {})
+            status, media_type, data = known.get(parts.path, (404, "text/plain", b"no"))
             self.send_response(status)
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(data)))

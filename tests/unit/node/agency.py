@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import httpx
 from fastapi import FastAPI
@@ -19,6 +21,7 @@ from tests.unit.node.world import NodeWorld, PaperClient, document, new_id
 
 SENT = "/v1/desks/tn/main/bulletins"
 INBOX = "/v1/desks/tn/main/inbox"
+RELEASES = "/v1/desks/tn/main/releases"
 BULLETIN = new_id()
 
 ROUTES = [
@@ -35,6 +38,10 @@ ROUTES = [
     ("GET", f"{INBOX}/ly/main/{BULLETIN}", "read"),
     ("POST", f"{INBOX}/ly/main/{BULLETIN}/export", "read"),
     ("GET", f"/v1/desks/tn/main/thread/ly/main/{BULLETIN}", "read"),
+    ("GET", RELEASES, "release"),
+    ("GET", f"{RELEASES}/{BULLETIN}", "release"),
+    ("POST", f"{RELEASES}/{BULLETIN}", "release"),
+    ("GET", f"{RELEASES}/{BULLETIN}/attachments/{BULLETIN}", "release"),
     ("GET", "/v1/directory", None),
     ("GET", "/v1/status", None),
     ("GET", "/v1/alarms", None),
@@ -56,6 +63,7 @@ class Agency:
             "send": self.token("tn/main", Action.SEND),
             "read": self.token("tn/main", Action.READ),
             "alarms": self.token("tn/main", Action.ALARMS),
+            "release": self.token("tn/main", Action.RELEASE),
             "judicial": self.token("tn/judicial", Action.SEND, Action.READ),
         }
 
@@ -65,11 +73,16 @@ class Agency:
             return create_token(connection, desk, actions, "test", self.world.now)[1]
 
     def call(
-        self, method: str, url: str, who: str | None = "both", body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        who: str | None = "both",
+        body: bytes | None = None,
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx.Response:
-        """One request."""
+        """One request, with more headers."""
         text = self.tokens.get(who or "", who)
-        headers = {} if text is None else {"Authorization": f"Bearer {text}"}
+        headers = {**more} if text is None else {**more, "Authorization": f"Bearer {text}"}
 
         async def request() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app)

@@ -17,7 +17,7 @@ from broker.node.pacing import Pace
 from broker.node.restored import RESTORED_FILE, marker_bytes
 from broker.node.sync import Sync
 from schemas.bulletin.vocabularies import Precedence
-from schemas.errors import HubUnreachable
+from schemas.errors import HubUnreachable, Problem
 from schemas.receipts import InboxPage
 from tests.unit.node.world import NodeWorld, PaperClient, at
 
@@ -170,7 +170,8 @@ def test_what_is_not_ahead_overtakes_nothing(listening: Listening) -> None:
         fetcher = Sync(
             listening.home, listening.line, lambda: listening.world.now, ASLEEP
         )._fetchers["tn/main"]
-        listening.arrive(Precedence.FLASH)
+        flash = listening.arrive(Precedence.FLASH)
+        listening.arrive(Precedence.ROUTINE)
         asked = len(listening.asked)
         assert await fetcher.overtake(0, lambda: None) == 0
         fetcher._passes, fetcher._taken = 1, {7: 0}
@@ -179,6 +180,10 @@ def test_what_is_not_ahead_overtakes_nothing(listening: Listening) -> None:
         fetcher._taken = {0: 3}
         assert await fetcher.overtake(0, lambda: None) == 0
         assert len(listening.asked) == asked + 1
+        # Of the same page the flash passes the routine one that the pass comes to later.
+        fetcher._taken = {9: 3}
+        assert await fetcher.overtake(0, lambda: None) == 1
+        assert listening.received() == [flash]
 
     asyncio.run(work())
 
@@ -204,7 +209,9 @@ def test_a_stream_that_fails_is_no_alarm_and_is_asked_for_again(
 
     def events(_client: PaperClient, desk: str) -> object:
         tries.append(desk)
-        raise HubUnreachable("cut")
+        if len(tries) % 2:
+            raise HubUnreachable("cut")
+        raise Problem("not-found")
 
     monkeypatch.setattr(PaperClient, "events", events)
 

@@ -230,8 +230,9 @@ class TestRelease:
         return order(content, expires=expires, release=statement, release_salts=draft.salts)
 
     def test_without_a_release_nothing_is_queued(self, world: NodeWorld, ly: Home) -> None:
-        """The demand of the directory in force counts."""
-        assert refusal(ly, world, order()).word == "not-released"
+        """The demand of the directory in force counts: the bulletin waits for its people."""
+        queued = queue(ly, order(), world.newest, world.now)
+        assert queued.deliveries == {"tn/main": DeliveryState.UNRELEASED}
 
     def test_one_of_two_people_is_not_enough(self, world: NodeWorld, ly: Home) -> None:
         """Four eyes are four."""

@@ -185,10 +185,18 @@ def _not_in_the_log(reader: Reader) -> Tombstone:
     return true.model_copy(update={"expired": salted})
 
 
-def _of_a_forked_log(reader: Reader) -> Tombstone:
+def _accepted_in_a_forked_log(reader: Reader) -> Tombstone:
+    before = reader.world.receipt(0, "tn/main", size=1)
+    reader.line.follower.forged.add(reader.world.head(1).root)  # type: ignore[attr-defined]
+    true = reader.world.tombstone(0, reader.world.expire(0), "tn/main")
+    return true.model_copy(update={"receipt": before})
+
+
+def _ended_in_a_forked_log(reader: Reader) -> Tombstone:
+    before = reader.world.receipt(0, "tn/main", size=1)
     true = reader.world.tombstone(0, reader.world.expire(0), "tn/main")
     reader.line.follower.forged.add(reader.world.head().root)  # type: ignore[attr-defined]
-    return true
+    return true.model_copy(update={"receipt": before})
 
 
 FORGED: list[tuple[str, Callable[[Reader], Tombstone]]] = [
@@ -201,7 +209,8 @@ FORGED: list[tuple[str, Callable[[Reader], Tombstone]]] = [
     ("another place", _other_place),
     ("another statement", _another_statement),
     ("not in the log", _not_in_the_log),
-    ("of a forked log", _of_a_forked_log),
+    ("accepted in a forked log", _accepted_in_a_forked_log),
+    ("ended in a forked log", _ended_in_a_forked_log),
 ]
 
 
