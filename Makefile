@@ -39,7 +39,7 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 	@touch $@
 
 .PHONY: demo
-demo: setup  ## Play the first exchange: three states, a hub and an auditor, all on this machine
+demo: setup  ## Play an exchange: nine states, a hub and an auditor, all on this machine
 	@$(BIN)/barid demo
 
 .PHONY: test
@@ -55,6 +55,7 @@ check: setup  ## Judge the code without running it: style, types, imports, Docke
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m schemas.publish --check
 	$(BIN)/python -m broker.cli.openapi --check
+	$(BIN)/python -m broker.cli.document --check
 
 .PHONY: format
 format: setup  ## Rewrite the code as `make check` wants it

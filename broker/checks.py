@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker.certificates import RENEW_WITHIN, current_pair, names_of, read_certificate, try_out
-from broker.db import reading, schema_versions
+from broker.db import reading, schema_of
 from broker.health import ask_ready
 from broker.settings import Listen
 from schemas.errors import ConfigurationError
@@ -153,16 +153,20 @@ def check_database(engine: Engine, migrations: ModuleType) -> list[Check]:
     try:
         with reading(engine) as connection:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        current, newest = schema_versions(engine, migrations)
+        schema = schema_of(engine, migrations)
     except SQLAlchemyError as error:
         return [fail(name, f"it cannot be read: {type(error).__name__}", restoring)]
     if found != "ok":
         return [fail(name, "it is damaged", restoring)]
     checks = [ok(name, "whole")]
-    if current == newest:
-        return [*checks, ok("schema", f"{current}, the newest")]
+    if not schema.is_known:
+        newer = "install the version that it belongs to, or restore a backup of this one"
+        return [*checks, fail("schema", f"{schema.current}, of a newer version", newer)]
+    if schema.current == schema.newest:
+        return [*checks, ok("schema", f"{schema.current}, the newest")]
     updating = "start the service: it brings the database up to date; make a backup before"
-    return [*checks, warn("schema", f"{current}, and this software has {newest}", updating)]
+    said = f"{schema.current}, and this software has {schema.newest}"
+    return [*checks, warn("schema", said, updating)]
 
 
 def check_operator(listen: Listen | None, what: str) -> Check:

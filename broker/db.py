@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -132,22 +133,45 @@ def migrate(engine: Engine, migrations: ModuleType) -> None:
 
     Args:
         migrations: the package that holds `env.py` (which calls `run_migrations`) and `versions/`.
+
+    Raises:
+        ConfigurationError: it has a schema that this software does not know.
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    config = Config()
-    config.set_main_option("script_location", str(Path(*migrations.__path__)))
+    schema = schema_of(engine, migrations)
+    if not schema.is_known:
+        raise ConfigurationError(
+            f"the database has the schema {schema.current} of a newer version: install that one, or"
+            " restore a backup of this one"
+        )
+    config = _config(migrations)
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def schema_versions(engine: Engine, migrations: ModuleType) -> tuple[str | None, str | None]:
-    """The schema that a database has, and the newest that this software knows; nothing is changed."""
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The schema that a database has, the newest that this software knows, and whether it knows the first."""
+
+    current: str | None
+    newest: str | None
+    is_known: bool
+
+
+def schema_of(engine: Engine, migrations: ModuleType) -> Schema:
+    """Look at a database's schema; nothing is changed."""
+    script = ScriptDirectory.from_config(_config(migrations))
+    known = {each.revision for each in script.walk_revisions()}
+    with reading(engine) as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    return Schema(current, script.get_current_head(), current is None or current in known)
+
+
+def _config(migrations: ModuleType) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(*migrations.__path__)))
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    with reading(engine) as connection:
-        return MigrationContext.configure(connection).get_current_revision(), newest
+    return config
 
 
 def run_migrations(metadata: Any) -> None:

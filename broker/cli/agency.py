@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from broker.cli.completing import complete_desks, complete_groups, complete_sent
 from broker.cli.exits import Exit
 from broker.cli.node_client import (
     ANSWER_BYTES_MAX,
@@ -48,12 +49,19 @@ class Language(StrEnum):
 
 File = Annotated[str, typer.Argument(help="The bulletin's file; - for standard input.")]
 To = Annotated[
-    list[str] | None, typer.Option("--to", help="A desk that shall receive it: tn/main. Repeat it.")
+    list[str] | None,
+    typer.Option(
+        "--to",
+        autocompletion=complete_desks,
+        help="A desk that shall receive it: tn/main. Repeat it.",
+    ),
 ]
 Group = Annotated[
     list[str] | None,
     typer.Option(
-        "--group", help="A group of the council: the main desks of its members. Repeat it."
+        "--group",
+        autocompletion=complete_groups,
+        help="A group of the council: the main desks of its members. Repeat it.",
     ),
 ]
 ReaderLanguage = Annotated[
@@ -272,7 +280,10 @@ def status(
     node: NodeUrl,
     token_file: TokenFile,
     bulletin_id: Annotated[
-        str | None, typer.Argument(help="Which one, with every step; else the newest ones.")
+        str | None,
+        typer.Argument(
+            autocompletion=complete_sent, help="Which one, with every step; else the newest ones."
+        ),
     ] = None,
     ca: TrustFile = None,
     as_json: AsJson = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from broker.cli.completing import complete_desks
 from broker.cli.node_client import (
     ANSWER_BYTES_MAX,
     Desk,
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, read and save what other states sent.")
 
-Sender = Annotated[str, typer.Argument(help="The desk that sent it, as the list shows it.")]
+Sender = Annotated[
+    str,
+    typer.Argument(
+        autocompletion=complete_desks, help="The desk that sent it, as the list shows it."
+    ),
+]
 Id = Annotated[str, typer.Argument(help="Its id, as the list shows it.")]
 
 

@@ -23,6 +23,7 @@ from broker.cli.agency import (
     until,
 )
 from broker.cli.agency import app as app
+from broker.cli.completing import complete_desks, complete_sent
 from broker.cli.node_client import (
     ANSWER_BYTES_MAX,
     Desk,
@@ -37,7 +38,10 @@ from schemas.limits import BULLETIN_BYTES_MAX
 from schemas.scalars import format_time
 
 BulletinId = Annotated[
-    str, typer.Argument(help="The bulletin's id, as `bulletin status` shows it.")
+    str,
+    typer.Argument(
+        autocompletion=complete_sent, help="The bulletin's id, as `bulletin status` shows it."
+    ),
 ]
 Expires = Annotated[
     str | None,
@@ -155,7 +159,14 @@ def resend(
     desk: Desk,
     node: NodeUrl,
     token_file: TokenFile,
-    to: Annotated[str, typer.Option("--to", help="The desk that shall get it again: tn/main.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            autocompletion=complete_desks,
+            help="The desk that shall get it again: tn/main.",
+        ),
+    ],
     ca: TrustFile = None,
     expires: Expires = None,
     *,

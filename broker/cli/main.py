@@ -11,7 +11,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from broker.cli import alarms, analyst, attaching, auditor, hub, lifecycle, node, release, trust
+from broker.cli import (
+    alarms,
+    analyst,
+    attaching,
+    auditor,
+    desks,
+    hub,
+    lifecycle,
+    node,
+    release,
+    trust,
+)
 from broker.cli.demo import command as demo
 from broker.cli.exits import Exit, exit_of, exits_table
 from broker.cli.output import note, say, show_error
@@ -83,6 +94,7 @@ lifecycle.app.command("attach", epilog=attaching.EPILOG)(attaching.attach)
 app.add_typer(lifecycle.app, name="bulletin")  # the group of `agency`, to which it adds
 app.add_typer(analyst.app, name="inbox")
 app.add_typer(release.app, name="release")
+app.add_typer(desks.app, name="desk")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(node.app, name="node")
 app.add_typer(hub.app, name="hub")

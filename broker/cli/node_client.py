@@ -52,7 +52,7 @@ Query = Sequence[tuple[str, str]]
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest answer read: a bulletin's status holds the proofs of up to 500 recipients."""
 
-_TIMEOUT_SECONDS: Final = 30.0
+TIMEOUT_SECONDS: Final = 30.0
 _TOKEN_BYTES_MAX: Final = 1024
 
 
@@ -64,11 +64,13 @@ class NodeClient:
         url: `https://HOST:PORT`.
         token_file: holds the bearer token.
         trust_file: PEM certificates to trust in place of the machine's, or None.
+        timeout_seconds: how long a step of a call may take.
     """
 
     url: str
     token_file: Path
     trust_file: Path | None
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     def get(self, path: str, query: Query = ()) -> bytes:
         """Ask for a document below `/v1`. Raises Problem, NodeUnreachable, ConfigurationError."""
@@ -104,7 +106,7 @@ class NodeClient:
             with httpx.Client(
                 base_url=self.url,
                 verify=context,
-                timeout=_TIMEOUT_SECONDS,
+                timeout=self.timeout_seconds,
                 trust_env=False,
                 headers=headers,
             ) as client:

@@ -243,7 +243,9 @@ def _confirm(reviewed: Reviewed, expected: str | None) -> None:
                 f"the node shows the release {reviewed.sha256}, and you expect {expected}"
             )
         return
-    typed = typer.prompt("You sign all of this. To how many desks does it go?", err=True)
+    typed = typer.prompt(
+        "You sign all of this. To how many desks does it go?", prompt_suffix=" ", err=True
+    )
     if typed.strip() != str(len(reviewed.desks)):
         note("That is not their number: nothing was signed. Look at the list of desks again.")
         raise typer.Exit(Exit.REFUSED)

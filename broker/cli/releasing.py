@@ -109,6 +109,7 @@ def show_reviewed(reviewed: Reviewed) -> None:
     say()
     mark_content(bulletin)
     say(f"What leaves {release.from_}, in the exchange {release.exchange}:")
+    say(f"  written     {format_time(bulletin.created)}")
     say(f"  precedence  {release.precedence}")
     say(f"  expires     {format_time(release.expires)}")
     say(f"  drawn up    {format_time(release.released)}")

@@ -31,11 +31,11 @@ from broker.checks import (
 from broker.client import HubClient
 from broker.db import reading
 from broker.node import migrations
-from broker.node.alarm_kinds import AlarmKind, Severity, severity_of
-from broker.node.alarm_words import advice_of, title_of
-from broker.node.alarms import list_alarms
+from broker.node.alarms.book import list_alarms
+from broker.node.alarms.conditions import Failing, find_conditions
+from broker.node.alarms.kinds import AlarmKind, Severity, severity_of
+from broker.node.alarms.words import advice_of, title_of
 from broker.node.clock import Clock
-from broker.node.conditions import Failing, find_conditions
 from broker.node.follow_store import NodeFollowStore
 from broker.node.home import Home, load_invitation, look_home
 from broker.node.line import HubClock, Line, open_line

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from broker.node import tables
-from broker.node.alarms import AlarmKind, clear_alarms, raise_alarm
+from broker.node.alarms.book import AlarmKind, clear_alarms, raise_alarm
 from schemas.errors import Problem
 from schemas.receipts import Place
 

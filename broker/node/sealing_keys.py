@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.clock import from_seconds, to_seconds
 from broker.node.home import Home, sealing_key_name
 from keys.dsse import pae_sha256, sign_statement

@@ -14,7 +14,7 @@ from typing import Final
 
 from broker.db import writing
 from broker.node import sealing_keys, uploading, watch
-from broker.node.alarms import raise_fault
+from broker.node.alarms.book import raise_fault
 from broker.node.clock import Clock
 from broker.node.home import Home
 from broker.node.inbox import acknowledge
@@ -244,6 +244,9 @@ class Sender:
         """
         size = self._line.follower.exchange_checkpoint.size
         start = await asyncio.to_thread(watch.watched_size, self._home, self._desk)
+        if start is None and restored is not None:
+            # Its backup is older than its first look: all that it ever did came after.
+            start = 0
         if start is None:
             # Nothing before the first day of this node can be its own.
             await asyncio.to_thread(

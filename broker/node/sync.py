@@ -16,7 +16,8 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker.db import writing
-from broker.node.alarms import AlarmKind, raise_alarm, raise_fault
+from broker.node.alarms.book import AlarmKind, raise_alarm, raise_fault
+from broker.node.alarms.rounds import Rounds
 from broker.node.clock import Clock
 from broker.node.home import Home
 from broker.node.inbox.attachments import Downloader
@@ -25,7 +26,6 @@ from broker.node.line import Line
 from broker.node.listening import Listener
 from broker.node.pacing import Backoff, Pace
 from broker.node.restored import Restoration, Work
-from broker.node.rounds import Rounds
 from broker.node.sending import Sender
 from broker.node.uploading import Uploader
 from keys.history import Finding
@@ -86,6 +86,7 @@ class Sync:
         }
         self._restoration = Restoration(home.data, home.desks)
         self._since = dict.fromkeys(home.desks, 0)
+        self._seen = (0, 0)
         self._tasks: asyncio.TaskGroup | None = None
         self._keys = {desk: self._backoff() for desk in home.desks}
         self._keys_after: dict[str, float] = {}
@@ -175,19 +176,20 @@ class Sync:
 
     async def _follow(self) -> float:
         """Follow both logs, keep the desks' sealing keys, look at what concerns the desks."""
-        size, exchange = self._line.state.size, self._line.follower.exchange_checkpoint.size
         await self._note_findings(await self._line.refresh())
         self._line.reach.answered(self._clock())
         announced = [await self._keep_keys(desk) for desk in self._senders]
         if any(announced):
             await self._note_findings(await self._line.refresh())
+        seen = self._line.state.size, self._line.follower.exchange_checkpoint.size
         for desk, sender in self._senders.items():
             restoring = self._restoration.is_open(desk, Work.LOG)
             await sender.watch(self._restoration.at if restoring else None)
             self._restoration.done(desk, Work.LOG)
-        moved = self._line.state.size != size
-        if moved or self._line.follower.exchange_checkpoint.size != exchange:
-            # A key for which a bulletin waited, or an answer to one that was sent.
+        if seen != self._seen:
+            # A key for which a bulletin waited, or an answer to one that was sent. Since the last look, not
+            # since this one began: a receipt's checkpoint moves the log on in between, too.
+            self._seen = seen
             for event in self._outbox.values():
                 event.set()
         return self._pace.refresh_seconds

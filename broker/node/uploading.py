@@ -15,7 +15,7 @@ from sqlalchemy import delete, select, update
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm, raise_fault
+from broker.node.alarms.book import AlarmKind, raise_alarm, raise_fault
 from broker.node.clock import Clock, to_seconds
 from broker.node.files import outgoing_folder, size_of
 from broker.node.home import Home

@@ -14,13 +14,15 @@ from sqlalchemy.dialects.sqlite import insert
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.home import Home
 from broker.node.inbox.acknowledge import is_own
 from broker.node.outbox.answers import ask_again
+from broker.node.outbox.state import OutboxState
 from keys.envelope import parse_header
 from schemas.acknowledgements import Acknowledgement
 from schemas.entries import AcknowledgementEntry, EnvelopeAccepted, parse_exchange_entry
+from schemas.envelope import Header
 from schemas.errors import ParseError
 from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX
 from schemas.loader import parse
@@ -102,6 +104,8 @@ def _look_at(
             if header.from_ == desk and not _is_sent_here(connection, entry):
                 kind, what = AlarmKind.FOREIGN_ENVELOPE, f"envelope {entry.pae}"
                 _raise_foreign(connection, desk, kind, what, now, restored)
+            elif header.from_ == desk:
+                _check_given_up(connection, desk, header, now)
     except ParseError:
         text = f"entry {opening.index} of the exchange log is not well-formed"
         raise_alarm(connection, AlarmKind.HUB_FAULT, f"entry {opening.index}", text, now)
@@ -112,6 +116,20 @@ def _is_sent_here(connection: Connection, entry: EnvelopeAccepted) -> bool:
     column = tables.sent_header.c
     known = connection.execute(select(column.pae).where(column.pae == entry.pae)).first()
     return known is not None
+
+
+def _check_given_up(connection: Connection, desk: str, header: Header, now: datetime) -> None:
+    """The hub called an envelope stale, so that it was given up, and accepted it all the same: it lied."""
+    column = tables.outgoing_envelope.c
+    state = connection.execute(
+        select(column.state).where(column.envelope_id == header.id)
+    ).scalar_one_or_none()
+    if state == OutboxState.ABANDONED:
+        text = (
+            f"envelope {header.id} of {desk} was accepted, and the hub had said that it was not: bulletin"
+            f" {header.bulletin.id} may be with its recipients, also if it was withdrawn since; tell them"
+        )
+        raise_alarm(connection, AlarmKind.HUB_FAULT, f"{desk} {header.id}", text, now)
 
 
 def _raise_foreign(

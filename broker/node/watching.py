@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from broker.db import reading
 from broker.node import tables
-from broker.node.alarm_kinds import Severity, severity_of
+from broker.node.alarms.conditions import UNREACHABLE_AFTER
+from broker.node.alarms.kinds import Severity, severity_of
 from broker.node.clock import Clock, to_seconds
-from broker.node.conditions import UNREACHABLE_AFTER
 from broker.node.home import DATABASE_FILE, Home
 from broker.node.line import Line
 from broker.node.outbox.state import DeliveryState

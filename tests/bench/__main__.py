@@ -1,152 +1,140 @@
 """`make bench`: figures as ratios measured in one run, beside a calibration of the machine.
 
-Nothing is asserted here, and no test looks at these figures: machines differ, ratios less so.
+`--quick` measures the same with little, to see that everything works; nothing that it says counts. No figure
+is asserted: machines differ, ratios less so. A run that cannot tell hub from load generator fails.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import secrets
+import argparse
+import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from broker.hub.relay import Relay, judge, read_submission
-from broker.tlog.merkle import leaf_hash, root
-from broker.tlog.tiles import append, reader_from_tiles
-from keys.sealing import SealingPrivateKey, SealingPublicKey, open_slot, seal_slot
-from keys.signing import SigningIdentity
-from schemas.loader import dump_json
-from tests.exchange.live import EXCHANGE, STATES, LiveHub, new_id, now, run
-
-SECONDS = 1.5
-BATCH = 64
-LEAVES = 100_000
+from tests.bench import attachments, auditing, hot_path, latency, machine, sealing, submissions, wrk
+from tests.bench.figures import Section, table
+from tests.bench.plots import BarRow, bars, shares
+from tests.bench.prepared import Generator
+from tests.bench.processes import ROOT
+from tests.bench.report import Report
+from tests.bench.world import BenchExchange
 
 
-def rate(work: Callable[[], object], seconds: float = SECONDS) -> float:
-    """How often a second `work` can be done."""
-    work()
-    count, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
-        work()
-        count += 1
-    return count / elapsed
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything one run measures."""
+
+    seconds: float
+    """Of each small measurement."""
+    rounds: int
+    envelopes: int
+    """Submissions in each round."""
+    profiled: int
+    samples: int
+    """Bulletins from post to opened."""
+    hashed: int
+    attachment_bytes: int
 
 
-def calibration(folder: Path) -> dict[str, float]:
-    """What this machine does by itself."""
-    megabyte = bytes(1024 * 1024)
-    file = (folder / "calibration").open("wb", buffering=0)
-
-    def sync() -> None:
-        file.write(megabyte[:4096])
-        os.fdatasync(file.fileno())
-
-    return {
-        "SHA-256, MB/s": rate(lambda: hashlib.sha256(megabyte).digest()),
-        "fdatasync of 4 KiB, /s": rate(sync),
-    }
+FULL = Size(
+    1.0,
+    5,
+    3000,
+    hot_path.ENVELOPES,
+    latency.SAMPLES,
+    auditing.HASHED_ENTRIES,
+    attachments.SIZE_BYTES,
+)
+QUICK = Size(0.05, 1, 128, 2 * hot_path.BATCH, 5, 2000, 4 << 20)
 
 
-def sealing(hub: LiveHub) -> dict[str, float]:
-    """A 4 KiB bulletin for ten desks against the bare HPKE and signature calls."""
-    private = SealingPrivateKey.generate()
-    public = SealingPublicKey.from_bytes(private.public_bytes())
-    identity = SigningIdentity.generate()
-    content_key = secrets.token_bytes(32)
-    about = {
-        "envelope_id": new_id(),
-        "sender": "ly/main",
-        "recipient": "tn/main",
-        "keyid": "0" * 64,
-    }
-    slot = seal_slot(content_key, public, exchange=EXCHANGE, **about)
-    message = secrets.token_bytes(4096)
-
-    def bare() -> None:
-        for _ in range(10):
-            seal_slot(content_key, public, exchange=EXCHANGE, **about)
-        identity.sign(message)
-
-    recipients = [f"{s}/{u}" for s in STATES[:5] for u in ("main", "judicial")]
-    outgoing = hub.outgoing("tn/main", bulletin_json=secrets.token_hex(2048).encode())
-    bare_rate = rate(bare)
-    sealed_rate = rate(lambda: hub.seal(replace(outgoing, bulletin_id=new_id()), *recipients))
-    return {
-        "HPKE seal, /s": rate(lambda: seal_slot(content_key, public, exchange=EXCHANGE, **about)),
-        "HPKE open, /s": rate(lambda: open_slot(slot, private, exchange=EXCHANGE, **about)),
-        "seal for 10 desks, /s": sealed_rate,
-        "seal for 10 desks: time against bare calls": bare_rate / sealed_rate,
-    }
+def _tell(text: str) -> None:
+    print(f"  {time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
 
 
-def relaying(hub: LiveHub) -> dict[str, float]:
-    """What the hub does for a submission, in its own process and without HTTP."""
-    ready = ["ne/main", "tn/main", "dz/main"]
-    envelopes = [
-        dump_json(
-            hub.seal(
-                hub.outgoing("ly/main", bulletin_json=secrets.token_hex(2048).encode()), *ready
-            )
-        )
-        for _ in range(4 * BATCH)
+def measure(folder: Path, size: Size) -> tuple[Report, submissions.Outcome]:
+    """Measure everything, one after the other: nothing disturbs anything else."""
+    _tell("calibrating the machine")
+    sections = [machine.calibration(folder, size.seconds)]
+    exchange = BenchExchange(folder / "exchange")
+    _tell("profiling the hot path")
+    steps = hot_path.profile(exchange, Generator(exchange).seal(size.profiled))
+    outcome = submissions.measure(exchange, size.rounds, size.envelopes, _tell)
+    sections += [Section("submissions", tuple(outcome.figures())), hot_path.section(steps)]
+    _tell("from post to opened")
+    waited = latency.measure(folder / "latency", outcome.hub_rate / 10, size.samples)
+    sections.append(waited.section)
+    _tell("sealing and opening")
+    sections.append(sealing.measure(exchange, size.seconds))
+    _tell("auditing")
+    sections.append(auditing.measure(exchange, size.hashed))
+    _tell("an attachment")
+    sections.append(attachments.measure(exchange, size.attachment_bytes))
+    report = Report(
+        machine.description(),
+        datetime.now(UTC).date().isoformat(),
+        sections,
+        {
+            "submissions.svg": _submissions_plot(outcome),
+            "hot-path.svg": bars(
+                "Processor time of one submission, without HTTP and TLS",
+                [BarRow(s.what, s.microseconds, f"{s.microseconds:.0f} µs") for s in steps],
+            ),
+            "latency.svg": shares(
+                "From post to opened: share of bulletins that took at most so long",
+                waited.milliseconds,
+                "ms",
+                [(latency.P50_BAR_MS, "bar, p50"), (latency.P99_BAR_MS, "bar, p99")],
+            ),
+        },
+    )
+    return report, outcome
+
+
+def _submissions_plot(outcome: submissions.Outcome) -> str:
+    rows = [
+        BarRow(f"round {n}: hub on one core", each.ratio, f"{each.ratio:.2f}")
+        for n, each in enumerate(outcome.rounds, 1)
     ]
-    state = hub.ledger.state
-    start = time.perf_counter()
-    works = []
-    for data in envelopes:
-        submission = read_submission(data, "ly/main")
-        at = now()
-        works.append(Relay(submission, judge(submission, state, at), state.size, at))
-    judged = len(envelopes) / (time.perf_counter() - start)
-    start = time.perf_counter()
-    for first in range(0, len(works), BATCH):
-        hub.ledger.commit(works[first : first + BATCH])
-    committed = len(works) / (time.perf_counter() - start)
-    return {
-        "parsed, verified and judged on one thread, /s": judged,
-        f"committed in batches of {BATCH}, /s": committed,
-        "envelope for 3 desks, bytes of JSON": float(len(envelopes[0])),
-    }
+    rows += [
+        BarRow(f"round {n}: hub on both cores", each.ratio, f"{each.ratio:.2f}")
+        for n, each in enumerate(outcome.free_rounds, 1)
+    ]
+    title = "Submissions: the hub's rate as a share of FastAPI's echo of the same bytes"
+    return bars(title, rows, (submissions.BAR, f"bar {submissions.BAR}"))
 
 
-def hashing() -> dict[str, float]:
-    """Growing a log leaf by leaf in batches, and its root."""
-    leaves = [leaf_hash(number.to_bytes(8, "big")) for number in range(LEAVES)]
-    tiles: dict[tuple[int, int], bytes] = {}
-
-    def read(level: int, index: int) -> bytes:
-        return tiles.get((level, index), b"")
-
-    start = time.perf_counter()
-    for first in range(0, LEAVES, 512):
-        tiles |= append(first, read, leaves[first : first + 512]).tiles
-    root(LEAVES, reader_from_tiles(read, LEAVES))
-    return {"log entries appended in batches of 512, /s": LEAVES / (time.perf_counter() - start)}
-
-
-def main() -> None:
-    """Measure, and print one table and one line of JSON."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        figures = calibration(folder)
-        hub = LiveHub(folder / "hub")
-        hub.start()
-        try:
-            run(hub.announce(*(f"{s}/{u}" for s in STATES for u in ("main", "judicial"))))
-            figures |= sealing(hub) | relaying(hub)
-        finally:
-            hub.stop()
-    figures |= hashing()
-    for what, figure in figures.items():
-        print(f"{figure:>14,.2f}  {what}")
-    print(json.dumps(figures))
+def main() -> int:
+    """Measure, print the table and JSON, and write the report."""
+    arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="a little of everything")
+    arguments.add_argument("--docs", type=Path, help="write the report here; docs/ by default")
+    chosen = arguments.parse_args()
+    if not wrk.installed():
+        print("wrk is needed: as root on Debian, `make bench` installs it", file=sys.stderr)
+        return 2
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="barid-bench-") as name:
+        report, outcome = measure(Path(name), QUICK if chosen.quick else FULL)
+    print(report.machine)
+    print(table(report.sections))
+    print(report.as_json(), end="")
+    if not chosen.quick and outcome.ceiling < submissions.CEILING_MIN:
+        print(
+            f"This run failed: on raw ASGI wrk reached {outcome.ceiling:.2f} times the echo, and "
+            f"{submissions.CEILING_MIN} is needed to tell hub from load generator.",
+            file=sys.stderr,
+        )
+        return 1
+    docs = chosen.docs or (None if chosen.quick else ROOT / "docs")
+    if docs is not None:
+        report.write(docs)
+    _tell(f"done in {time.monotonic() - start:.0f} s")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

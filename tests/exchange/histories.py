@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from sqlalchemy import Engine, event
 
 from broker.audit.report import AuditReport
 from broker.audit.seen import SeenStore
@@ -83,6 +84,16 @@ class Wire(httpx.AsyncBaseTransport):
         return answer
 
 
+def without_fsync(engine: Engine) -> None:
+    """Histories kill processes, never the power: they need no disk."""
+
+    def on_connect(raw: Any, _record: Any) -> None:
+        raw.execute("PRAGMA synchronous = OFF")
+
+    engine.dispose()
+    event.listen(engine, "connect", on_connect)
+
+
 @dataclass(frozen=True)
 class Founded:
     """What every history is copied from."""
@@ -106,6 +117,7 @@ class Node:
     def open(self) -> None:
         """Start the process: all that it knows is on its disk."""
         self.home: Home = open_home(self.data, PASSPHRASE)
+        without_fsync(self.home.engine)
         store = NodeFollowStore(self.home.engine)
         invitation = load_invitation(self.data, EXCHANGE)
         self.line: Line = open_line(self.home, invitation, store, self.exchange.clock)
@@ -214,9 +226,10 @@ class History:
         """Start the hub from its disk."""
         hub, data = self.founded.hub, self.folder / "hub"
         self.ledger = open_ledger(data, hub.keystore, self.now_unix)
+        without_fsync(self.ledger.engine)
         files = AttachmentFiles.open(data, hub.settings)
         app = create_app(EXCHANGE, self.ledger, files, self.now_unix)
-        sequencer = app.state.hub.sequencer
+        sequencer = self._sequencer = app.state.hub.sequencer
 
         async def start() -> None:
             # As the application's lifespan begins; a crash has no orderly end that would need the rest.
@@ -226,11 +239,15 @@ class History:
         self.run(start())
         self.wire.hub = httpx.ASGITransport(app)
 
-    def crash_hub(self) -> None:
-        """Kill it and start it again: all tasks end where they stand."""
+    def _end_hub(self) -> None:
+        # No batch is at hand here: whoever was cut off is gone, and what was committed is on the disk.
         self.wire.hub = None
+        self.run(self._sequencer.stop())
         self.ledger.engine.dispose()
-        self._runner.run(_cancel_all())
+
+    def crash_hub(self) -> None:
+        """Kill it and start it again."""
+        self._end_hub()
         self.open_hub()
 
     def work(self, member: str, cut: Cut | None = None) -> None:
@@ -257,17 +274,9 @@ class History:
         """It is over."""
         for node in self.nodes.values():
             node.close()
-        self._runner.run(_cancel_all())
-        self.ledger.engine.dispose()
+        self._end_hub()
         self._runner.close()
         shutil.rmtree(self.folder)
-
-
-async def _cancel_all() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 @functools.cache

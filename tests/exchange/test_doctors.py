@@ -294,19 +294,20 @@ def test_a_full_disk(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> Non
     assert wrong(ask_node(nodes["tn"].data))["disk"] == Grade.FAIL
 
 
-def test_an_older_schema(node_copy: Path, hub_copy: Path) -> None:
-    """It is told, and left as it is: the server itself brings it up to date."""
+@pytest.mark.parametrize(("schema", "grade"), [("0001", Grade.WARN), ("9999", Grade.FAIL)])
+def test_another_schema(node_copy: Path, hub_copy: Path, schema: str, grade: Grade) -> None:
+    """An older one is left as it is, since the server brings it up to date; a newer one is no server's."""
     keystore = Keystore.open(node_copy / "keystore", PASSPHRASE)
     for engine in (
         open_sqlcipher(node_copy / "node.db", keystore.get(DATABASE_KEY_NAME)),
         open_sqlite(hub_copy / "hub.db"),
     ):
         with writing(engine) as connection:
-            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (schema,))
         engine.dispose()
     for _ in range(2):
-        assert wrong(ask_node(node_copy))["schema"] == Grade.WARN
-        assert wrong(ask_hub(hub_copy))["schema"] == Grade.WARN
+        assert wrong(ask_node(node_copy))["schema"] == grade
+        assert wrong(ask_hub(hub_copy))["schema"] == grade
 
 
 def test_a_hub_that_is_off(exchange: Exchange, node_copy: Path) -> None:

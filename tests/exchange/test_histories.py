@@ -86,8 +86,10 @@ class Histories(RuleBasedStateMachine):
         self.backups = {member: [founded().early / member] for member in MEMBERS}
         self.restored: set[str] = set()
         self.keyless: set[str] = set()
+        self.everybody_works()
         for member in MEMBERS:
-            self.history.work(member)
+            self.send(member, alone=False)
+        self.everybody_works()
 
     # What people do.
 
@@ -135,6 +137,12 @@ class Histories(RuleBasedStateMachine):
     def work(self, member: str) -> None:
         """A node does what is due."""
         self.history.work(member)
+
+    @rule()
+    def everybody_works(self) -> None:
+        """All of them do, one after the other."""
+        for member in MEMBERS:
+            self.history.work(member)
 
     @rule(member=members, at=calls, after=st.booleans())
     def line_cut(self, member: str, at: int, after: bool) -> None:
@@ -212,6 +220,9 @@ class Histories(RuleBasedStateMachine):
             find_readable(connection, node.desk, sender, bulletin_id)
         assert not node.read(sender, bulletin_id)
 
+    def _may_be_withdrawn(self, named: Named) -> bool:
+        return named not in self.withdrawn and b'"withdraws"' not in self.taken[named]
+
     def _hand_in(self, member: str, bulletin_id: str, content: bytes, *to: str) -> bool:
         """Whether the node took it; a restored one does not know what it withdraws."""
         try:
@@ -273,7 +284,7 @@ class Histories(RuleBasedStateMachine):
             }  # type: ignore[misc]
 
     def _nothing_accepted_is_lost(self) -> None:
-        """It is in its recipient's inbox; or that desk lost its keys, and the sender was told or it had been seen."""
+        """It is in its recipient's inbox; or that desk lost its keys, and had shown it or said so."""
         for sender, bulletin_id, recipient in self._accepted():
             named = (sender, bulletin_id)
             shown = {
@@ -316,7 +327,8 @@ class Histories(RuleBasedStateMachine):
     def _places_explain_everything(self) -> None:
         for node in self.history.nodes.values():
             with writing(node.home.engine) as connection:
-                assert check_places(connection, node.desk, self.history.clock()) == ()
+                gaps = check_places(connection, node.desk, self.history.clock())
+                assert gaps == (), (node.desk, gaps)
 
     def _alarms_tell_the_truth(self) -> None:
         for member, node in self.history.nodes.items():

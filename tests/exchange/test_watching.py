@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ from broker.db import writing
 from broker.hub.watching import HubGauges
 from broker.hub.watching import why_not_ready as why_hub_not_ready
 from broker.logs import configure_logs
-from broker.node.alarm_kinds import AlarmKind
-from broker.node.alarms import raise_alarm
+from broker.node.alarms.book import raise_alarm
+from broker.node.alarms.kinds import AlarmKind
 from broker.node.clock import utc_now
 from broker.node.follow_store import NodeFollowStore
 from broker.node.home import Home, load_invitation, look_home
@@ -165,6 +166,23 @@ def test_metrics_of_what_has_not_left(exchange: Exchange) -> None:
     assert found["barid_node_oldest_queued_seconds", "flash"] == 0
     run(line.close())
     home.close()
+
+
+def test_every_metric_is_documented(exchange: Exchange, tunisia: tuple[Home, Line]) -> None:
+    """The operator's table has each metric with its type, and no other."""
+    home, line = tunisia
+    line.reach.answered(now())
+    text = "".join(
+        generate_latest(each).decode()
+        for each in (hub_registry(exchange[0]), node_metrics(home, line, utc_now))
+    )
+    families = {
+        family.name + "_total" * (family.type == "counter"): family.type
+        for family in text_string_to_metric_families(text)
+        if not family.name.endswith("_created")
+    }
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `(barid_\w+)` \| (\w+) \|", page, re.MULTILINE)) == families
 
 
 def test_readiness_of_a_node(tunisia: tuple[Home, Line], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,9 @@ May import `broker.cli`; `main` adds the command.
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -69,7 +67,7 @@ def demo(
 def _play(folder: Path, *, keep: bool) -> None:
     from broker.cli.demo.asking import Agencies
     from broker.cli.demo.keeping import explain_kept, write_kept
-    from broker.cli.demo.processes import Processes
+    from broker.cli.demo.processes import Processes, leave
     from broker.cli.demo.stage import Stage
     from broker.cli.demo.story import perform, restore
     from broker.cli.demo.telling import Teller
@@ -87,9 +85,7 @@ def _play(folder: Path, *, keep: bool) -> None:
     teller.end()
     if keep:
         explain_kept(world, stage.sent[0].id)
-        sys.stdout.flush()
-        # An ordinary end would wait for the servers, which are to stay.
-        os._exit(0)
+        leave()
 
 
 def _interrupt(_signal: int, _frame: Any) -> None:

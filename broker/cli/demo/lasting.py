@@ -24,7 +24,7 @@ FILE_BYTES: Final = 20 * 1024 * 1024
 UNDER_WAY: Final = 6
 """Bulletins that Libya sends while the hub is killed."""
 
-_EXCERPTS: Final = 64
+_EXCERPTS: Final = 16
 _EXCERPT_BYTES: Final = 32
 _PATIENCE_SECONDS: Final = 60.0
 _REASON: Final = "كانت القافلة لعمال الطرق، ولا خطر منها"

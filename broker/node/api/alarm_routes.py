@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from broker.db import reading, writing
-from broker.node.alarms import acknowledge_alarms, list_alarms, list_history, subjects_of
+from broker.node.alarms.book import acknowledge_alarms, list_alarms, list_history, subjects_of
 from broker.node.api.access import Bearer, json_answer, serving_of
 from broker.node.api.alarm_views import (
     AcknowledgedView,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from broker.node.alarm_kinds import severity_of
-from broker.node.alarm_words import Said, advice_of, title_of
-from broker.node.alarms import Alarm
+from pydantic import BaseModel
+
+from broker.node.alarms.book import Alarm
+from broker.node.alarms.kinds import severity_of
+from broker.node.alarms.words import Said, advice_of, title_of
 from schemas.scalars import Count, Message, UtcTime
 
 

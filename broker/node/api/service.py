@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from broker.db import reading
 from broker.node import tables
-from broker.node.alarms import list_alarms
+from broker.node.alarms.book import list_alarms
 from broker.node.api.showing import (
     delivery_view,
     envelope_view,

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, case, func, insert, select, update
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.clock import to_seconds
 from broker.node.home import Home
 from keys.dsse import pae_sha256, sign_statement

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_once
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm, raise_fault
+from broker.node.alarms.book import AlarmKind, raise_alarm, raise_fault
 from broker.node.clock import Clock
 from broker.node.files import (
     READ_BYTES,

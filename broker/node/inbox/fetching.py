@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from broker.db import reading, writing
-from broker.node.alarms import AlarmKind, raise_alarm, raise_fault
+from broker.node.alarms.book import AlarmKind, raise_alarm, raise_fault
 from broker.node.clock import Clock
 from broker.node.home import Home
 from broker.node.inbox.attachments import (

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_once
 
 from broker.node import tables
-from broker.node.alarms import AlarmKind, clear_alarms, raise_alarm
+from broker.node.alarms.book import AlarmKind, clear_alarms, raise_alarm
 from broker.node.clock import to_seconds
 from broker.node.inbox.acknowledge import Logged, note_answer
 from broker.node.inbox.receive import Arrived, Opened

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 
 from broker.db import reading
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.home import Home
 from broker.node.inbox.receive import Arrived, check_entry
 from broker.node.inbox.received import find_shown

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.clock import from_seconds, to_seconds
 from broker.node.home import Home
 from broker.node.outbox.deliveries import (

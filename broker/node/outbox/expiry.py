@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, update
 
 from broker.db import writing
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.clock import to_seconds
 from broker.node.home import Home
 from broker.node.outbox.deliveries import DeliveryKey, Step, advance

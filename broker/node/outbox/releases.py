@@ -235,6 +235,9 @@ def _release(
 ) -> None:
     states = states_of(connection, row.desk, [row.bulletin_id])[row.bulletin_id]
     recipients = tuple(desk for desk, each in states.items() if each is DeliveryState.UNRELEASED)
+    if not recipients:
+        # It was noted as expired, and the clock went back since.
+        raise Problem("lifetime", "nothing of it waits any more")
     original = row.withdraws or row.supersedes
     if original is not None:
         find_original(connection, row.desk, original)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from broker.db import writing
 from broker.node import tables
-from broker.node.alarms import AlarmKind, raise_alarm
+from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.clock import to_seconds
 from broker.node.home import Home
 from broker.node.outbox.addressing import update_envelope

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from broker.db import open_sqlcipher, open_sqlite, reading, writing
+from broker.db import migrate, open_sqlcipher, open_sqlite, reading, snapshot, writing
+from broker.hub import migrations
 from schemas.errors import ConfigurationError
 
 KEY = b"k" * 32
@@ -60,3 +61,36 @@ def test_another_key_opens_nothing(tmp_path: Path) -> None:
         open_sqlcipher(path, b"x" * 32)
     with pytest.raises(ConfigurationError, match="32 bytes"):
         open_sqlcipher(path, b"short")
+
+
+@pytest.mark.parametrize("opener", OPENERS, ids=["sqlite", "sqlcipher"])
+def test_a_snapshot_is_of_one_moment(opener: Opener, tmp_path: Path) -> None:
+    """It has what was committed, not what is being written, and is for its owner alone."""
+    engine = opener(tmp_path / "some.db")
+    with writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE kept (x)")
+        connection.exec_driver_sql("INSERT INTO kept VALUES ('what is secret')")
+    with writing(engine) as connection:
+        connection.exec_driver_sql("INSERT INTO kept VALUES ('not yet')")
+        snapshot(engine, tmp_path / "copy.db")
+    with pytest.raises(FileExistsError):
+        snapshot(engine, tmp_path / "copy.db")
+    engine.dispose()
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+    is_clear = b"what is secret" in (tmp_path / "copy.db").read_bytes()
+    copy = opener(tmp_path / "copy.db")
+    with reading(copy) as connection:
+        rows = connection.exec_driver_sql("SELECT x FROM kept").scalars().all()
+    copy.dispose()
+    assert (rows, is_clear) == (["what is secret"], opener is open_sqlite)
+
+
+def test_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
+    """An older version does not touch it, and says what to do."""
+    engine = open_sqlite(tmp_path / "hub.db")
+    migrate(engine, migrations)
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match="newer version"):
+        migrate(engine, migrations)
+    engine.dispose()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from broker.cli.demo.bulletins import DATA_VARIABLE, communique, sample
+from broker.cli.demo.bulletins import DATA_VARIABLE, communique, exercise, sample, sighting
 from broker.cli.demo.keeping import KEPT_FILE, Kept
 from broker.cli.demo.processes import Processes, end_process, free_ports
 from broker.cli.demo.telling import Teller
+from broker.cli.demo.world import STATES
 from broker.cli.exits import DemoFailure, Exit
 from schemas.bulletin import parse_bulletin
 from schemas.bulletin.vocabularies import Kind, Status
@@ -69,6 +72,24 @@ def test_words_are_those_of_the_texts() -> None:
     assert [word for word in words if len(word) < 4 or word.isascii()] == []
 
 
+def test_nothing_that_is_sent_looks_real() -> None:
+    """A sighting is a test, an exercise names itself; both are bulletins that any node takes."""
+    flash = parse_bulletin(sighting("ne/main", NOW).document)
+    assert (flash.kind, flash.status) == (Kind.INCIDENT_REPORT, Status.TEST)
+    story = exercise("ma/main", "Ténéré 2026", NOW)
+    played = parse_bulletin(story.document)
+    assert (played.status, played.exercise) == (Status.EXERCISE, "Ténéré 2026")
+    assert (story.desk, story.id) == ("ma/main", played.id)
+
+
+def test_nine_states_of_the_communique_take_part() -> None:
+    """Those whose ministers signed in Tripoli, which are those of the default council."""
+    signed = {"dz", "eg", "ly", "ma", "ml", "mr", "ne", "td", "tn"}
+    council = json.loads(files("keys").joinpath("data", "council.json").read_text("utf-8"))
+    states = {name for name, each in council["members"].items() if each["kind"] == "state"}
+    assert (set(STATES), states) == (signed, signed)
+
+
 def test_command_that_ends_otherwise_is_a_failure(tmp_path: Path) -> None:
     """Each command's code is compared with the one expected, and its words are in the failure."""
     with Processes(tmp_path, PASSPHRASE) as processes:
@@ -94,36 +115,53 @@ def test_settings_of_this_shell_stay_outside(
         assert "/own/config.json" in own.complained
 
 
-def test_servers_end_with_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def sleeper(tmp_path: Path) -> tuple[str, ...]:
+    """A command that waits for ever, as a server does: for somebody to write into a pipe."""
+    pipe = tmp_path / "invitation.json"
+    os.mkfifo(pipe)
+    return ("node", "join", "--data", str(tmp_path), str(pipe))
+
+
+def test_servers_end_with_the_block(tmp_path: Path, sleeper: tuple[str, ...]) -> None:
     """Whatever goes wrong inside, no server outlives the demonstration."""
-    _start_sleepers(monkeypatch)
     started: list[int] = []
     with pytest.raises(RuntimeError, match="inside"):
-        _fail_inside(Processes(tmp_path, PASSPHRASE), started, keep=False)
+        _fail_inside(Processes(tmp_path, PASSPHRASE), sleeper, started, keep=False)
     assert len(started) == 2
     assert [each for each in started if _runs(each)] == []
 
 
-def test_kept_servers_are_stopped_by_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kept_servers_are_stopped_by_a_failure(tmp_path: Path, sleeper: tuple[str, ...]) -> None:
     """Only a story that was told to its end leaves something running."""
-    _start_sleepers(monkeypatch)
     started: list[int] = []
     with pytest.raises(RuntimeError, match="inside"):
-        _fail_inside(Processes(tmp_path, PASSPHRASE), started, keep=True)
+        _fail_inside(Processes(tmp_path, PASSPHRASE), sleeper, started, keep=True)
     assert [each for each in started if _runs(each)] == []
 
 
-def test_server_that_ends_by_itself_is_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody waits for what a dead server would have done; its last words are told."""
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+def test_server_is_a_process_of_its_own(tmp_path: Path, sleeper: tuple[str, ...]) -> None:
+    """With a name, a folder and a session that tell it from others; frozen, killed and stopped by its id."""
     with Processes(tmp_path, PASSPHRASE) as processes:
-        processes.start("hub")
-        (tmp_path / "hub.log").write_text("last words")
-        with pytest.raises(DemoFailure, match="the process `hub` ended with 1; its log ends: last"):
+        ids = [processes.start(name, *sleeper) for name in ("node-ly", "node-tn")]
+        processes.wait_until("both have their names", lambda: _are_named(ids), 20)
+        folders = [Path(f"/proc/{each}/cwd").readlink() for each in ids]
+        assert folders == [tmp_path.resolve()] * 2
+        assert [os.getsid(each) for each in ids] == ids
+        with processes.frozen("node-ly"):
+            assert _state(ids[0]) == "T"
+        assert _state(ids[0]) != "T"
+        assert processes.kill("node-ly") == ids[0]
+        processes.stop("node-tn")
+        assert [each for each in ids if _runs(each)] == []
+
+
+def test_server_that_ends_by_itself_is_a_failure(tmp_path: Path) -> None:
+    """Nobody waits for what a dead server would have done; its last words are told."""
+    with Processes(tmp_path, PASSPHRASE) as processes:
+        processes.start("hub", "hub", "serve", "--data", "/nowhere")
+        said = "the process `hub` ended with 5; its log ends: barid: /nowhere"
+        with pytest.raises(DemoFailure, match=said):
             processes.wait_until("nothing", lambda: None, 20)
 
 
@@ -144,7 +182,7 @@ def test_ports_are_free_and_differ() -> None:
 def test_stop_ends_its_own_processes_only(barid: Barid, tmp_path: Path) -> None:
     """A process id that now belongs to something else is left alone."""
     with (
-        subprocess.Popen([*SLEEP, str(tmp_path)], start_new_session=True) as own,
+        subprocess.Popen(SLEEP, start_new_session=True, cwd=tmp_path) as own,
         subprocess.Popen(SLEEP, start_new_session=True) as other,
     ):
         try:
@@ -183,18 +221,25 @@ def test_ending_a_process_that_is_gone() -> None:
     assert end_process(gone.pid)
 
 
-def _fail_inside(processes: Processes, started: list[int], *, keep: bool) -> None:
+def _fail_inside(
+    processes: Processes, sleeper: tuple[str, ...], started: list[int], *, keep: bool
+) -> None:
     with processes:
-        started += [processes.start("one"), processes.start("two")]
+        started += [processes.start(name, *sleeper) for name in ("one", "two")]
         if keep:
             processes.keep()
         raise RuntimeError("inside")
 
 
-def _start_sleepers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a server be a process that sleeps."""
-    real = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda _command, **how: real(SLEEP, **how))
+def _are_named(ids: list[int]) -> bool | None:
+    names = [Path(f"/proc/{each}/comm").read_text().strip() for each in ids]
+    return True if names == ["barid-node-ly", "barid-node-tn"] else None
+
+
+def _state(process_id: int) -> str:
+    """The letter of a process's state, as `ps` shows it."""
+    time.sleep(0.05)
+    return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _runs(process_id: int) -> bool:

@@ -1,103 +1,47 @@
-"""`barid release`: a person's own key, what that person is shown, and nodes that lie about it."""
+"""`barid release`: what a person is shown, and what is signed of it."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import Result
 
 from broker.cli.drafts import new_bulletin
 from broker.cli.exits import Exit
 from broker.cli.options import utc_now
 from broker.node.outbox.drafts import outgoing_of
-from keys.ceremony import read_member_request
 from keys.derivation import sha256_hex
 from keys.dsse import verify_statement
 from keys.keystore import Keystore
-from keys.release import ReleaseDraft, draft_release, recipient_hash
+from keys.release import draft_release
 from keys.release_keys import load_release_key
 from keys.signing import VerifyingIdentity
 from schemas.bulletin.vocabularies import Kind, Precedence
 from schemas.errors import Problem
-from schemas.loader import dump_json, parse
-from schemas.scalars import encode_base64
-from schemas.statements import PayloadType, Statement
+from schemas.loader import dump_json
+from schemas.statements import PayloadType
 from tests.unit.cli.conftest import Barid
-from tests.unit.cli.fake_node import TOKEN, FakeNode, fake_node
-
-EXCHANGE = "tripoli-test"
-DESK = "ly/main"
-DESKS = ("dz/main", "ne/main", "tn/main")
-FILE = b"a photograph of a lorry"
+from tests.unit.cli.fake_node import TOKEN, fake_node
+from tests.unit.cli.releasing import (
+    DESK,
+    DESKS,
+    EXCHANGE,
+    FILE,
+    OTHER,
+    Node,
+    keygen,
+    later,
+    show,
+    sign,
+    signing,
+)
 
 pytestmark = pytest.mark.usefixtures("_cheap_keystores")
-
-
-class Node:
-    """A node that wants a bulletin for three desks released, and lies where a test wants it to."""
-
-    def __init__(self, fake: FakeNode) -> None:
-        self.fake = fake
-        self.document = new_bulletin(
-            Kind.THREAT_BULLETIN,
-            DESK,
-            "en",
-            utc_now(),
-            attachments=[
-                {
-                    "id": "019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0c",
-                    "name": "lorry.jpg",
-                    "media_type": "image/jpeg",
-                    "size": len(FILE),
-                    "sha256": hashlib.sha256(FILE).hexdigest(),
-                }
-            ],
-        )
-        self.bulletin = json.loads(self.document)
-        self.outgoing = outgoing_of(
-            self.document, Precedence.PRIORITY, utc_now() + timedelta(days=7), bytes(32)
-        )
-        self.draft = draft_release(self.outgoing, EXCHANGE, DESKS, utc_now())
-        self.serve(self.draft)
-
-    @property
-    def path(self) -> str:
-        """Where the release is."""
-        return f"/v1/desks/{DESK}/releases/{self.bulletin['id']}"
-
-    def view(self, draft: ReleaseDraft, **changed: Any) -> dict[str, Any]:
-        """What the node shows of a draft."""
-        return {
-            "payload": encode_base64(dump_json(draft.release)),
-            "document": encode_base64(self.document),
-            "salts": {desk: encode_base64(salt) for desk, salt in draft.salts.items()},
-            "empty_salts": [encode_base64(salt) for salt in draft.empty_salts],
-            "signers": [],
-            "needed": 2,
-        } | changed
-
-    def serve(self, draft: ReleaseDraft, **changed: Any) -> None:
-        """Show it from now on."""
-        self.fake.answer(self.path, self.view(draft, **changed))
-
-    def changed(self, **members: Any) -> ReleaseDraft:
-        """The draft with another release."""
-        return replace(self.draft, release=self.draft.release.model_copy(update=members))
-
-    @property
-    def posted(self) -> list[Statement]:
-        """What was signed and handed in."""
-        return [
-            parse(Statement, each.body, 10**6) for each in self.fake.asked if each.method == "POST"
-        ]
 
 
 @pytest.fixture
@@ -113,138 +57,6 @@ def node(tmp_path: Path) -> Iterator[Node]:
 def keys(barid: Barid, tmp_path: Path) -> Path:
     """A person's key."""
     return keygen(barid, tmp_path / "amal")
-
-
-def keygen(barid: Barid, out: Path, exchange: str = EXCHANGE) -> Path:
-    """Make a key as a person does."""
-    result = barid("release", "keygen", "--out", out, "--exchange", exchange, "--name", out.name)
-    assert result.exit_code == 0, result.stderr
-    return out
-
-
-def show(barid: Barid, node: Node, *more: object) -> Result:
-    """`release show`."""
-    return barid(
-        *("release", "show", node.bulletin["id"], "--desk", DESK, *node.fake.options), *more
-    )
-
-
-def sign(barid: Barid, node: Node, keys: Path, *more: object, typed: str = "3\n") -> Result:
-    """`release sign`, a person typing the number of desks."""
-    return barid(
-        *("release", "sign", node.bulletin["id"], "--desk", DESK, "--keys", keys),
-        *node.fake.options,
-        *more,
-        text=typed,
-    )
-
-
-SIGNED = {
-    "id": "019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b",
-    "signers": ["0" * 64],
-    "needed": 2,
-    "recipients": [{"desk": "tn/main", "state": "unreleased"}],
-}
-
-
-def test_a_key_of_ones_own(barid: Barid, tmp_path: Path) -> None:
-    """The public half is a file to hand over; the private one is in a keystore, and never printed."""
-    out = tmp_path / "amal"
-    result = barid("release", "keygen", "--out", out, "--exchange", EXCHANGE, "--name", "Amal")
-    key = load_release_key(Keystore.open(out / "keystore", b"a passphrase of tests"))
-    assert (key.exchange, key.keyid in result.stdout) == (EXCHANGE, True)
-    public = json.loads((out / "release-public.json").read_bytes())
-    assert (public["name"], public["exchange"]) == ("Amal", EXCHANGE)
-    assert base64.b64decode(public["key"]["ed25519"]) == key.identity.public.ed25519
-    seeds = key.identity.seeds()
-    for file in out.rglob("*"):
-        if file.is_file():
-            assert seeds[:32] not in file.read_bytes()
-    again = barid("release", "keygen", "--out", out, "--exchange", EXCHANGE)
-    assert again.exit_code == Exit.CONFIGURATION
-    kept = load_release_key(Keystore.open(out / "keystore", b"a passphrase of tests"))
-    assert kept.keyid == key.keyid
-
-
-@pytest.mark.parametrize("exchange", ["NOT ONE", "x"])
-def test_no_key_for_no_exchange(barid: Barid, tmp_path: Path, exchange: str) -> None:
-    """A wrong name would make a key that counts nowhere."""
-    out = tmp_path / "amal"
-    result = barid("release", "keygen", "--out", out, "--exchange", exchange)
-    assert (result.exit_code, out.exists()) == (Exit.USAGE, False)
-
-
-def test_a_member_declares_its_people(barid: Barid, tmp_path: Path) -> None:
-    """`node init` reads their public keys, says whose they are, and writes them into the request."""
-    amal, omar, nour = (keygen(barid, tmp_path / name) for name in ("amal", "omar", "nour"))
-    made = init(
-        barid,
-        tmp_path / "ly",
-        *("--release-key", f"main={amal}/release-public.json"),
-        *("--release-key", f"main={omar}/release-public.json"),
-        *("--release-key", f"judicial={nour}/release-public.json"),
-        *("--release-threshold", "main=2", "--release-threshold", "judicial=1"),
-    )
-    assert made.exit_code == 0, made.stderr
-    request = read_member_request((tmp_path / "ly" / "member-request.json").read_bytes())
-    declared = request.file.desks
-    assert {unit: desk.release_threshold for unit, desk in declared.items()} == {
-        "judicial": 1,
-        "main": 2,
-    }
-    keyids = [VerifyingIdentity.from_key(key).keyid(EXCHANGE) for key in declared["main"].release]
-    for who, keyid in zip((amal, omar), keyids, strict=True):
-        assert f"{who.name} releases for main: {keyid}" in made.stdout
-
-
-def init(barid: Barid, data: Path, *more: object) -> Result:
-    """`node init` of ly with two desks."""
-    return barid(
-        *("node", "init", "--data", data, "--exchange", EXCHANGE, "--member", "ly"),
-        *("--desk", "main", "--desk", "judicial"),
-        *more,
-    )
-
-
-@pytest.mark.parametrize(
-    ("given", "code"),
-    [
-        (("--release-key", "main={amal}"), Exit.USAGE),
-        (("--release-threshold", "main=1"), Exit.USAGE),
-        (("--release-key", "main=nothing", "--release-threshold", "main=1"), Exit.USAGE),
-        (("--release-key", "{amal}", "--release-threshold", "main=1"), Exit.USAGE),
-        (("--release-key", "main={amal}", "--release-threshold", "main=x"), Exit.USAGE),
-        (("--release-key", "main={amal}", "--release-threshold", "main=0"), Exit.CONFIGURATION),
-        (("--release-key", "main={amal}", "--release-threshold", "main=2"), Exit.CONFIGURATION),
-        (
-            ("--release-key", "customs={amal}", "--release-threshold", "customs=1"),
-            Exit.CONFIGURATION,
-        ),
-        (("--release-key", "main={other}", "--release-threshold", "main=1"), Exit.CONFIGURATION),
-        (
-            ("--release-key", "main={passphrase}", "--release-threshold", "main=1"),
-            Exit.CONFIGURATION,
-        ),
-        (
-            (
-                *("--release-key", "main={amal}", "--release-threshold", "main=1"),
-                *("--release-key", "judicial={amal}", "--release-threshold", "judicial=1"),
-            ),
-            Exit.CONFIGURATION,
-        ),
-    ],
-)
-def test_people_that_do_not_fit(
-    barid: Barid, tmp_path: Path, given: tuple[str, ...], code: Exit
-) -> None:
-    """No threshold, no key, too many needed, no such desk, another exchange, one key twice."""
-    files = {
-        "amal": keygen(barid, tmp_path / "amal") / "release-public.json",
-        "other": keygen(barid, tmp_path / "other", "another-exchange") / "release-public.json",
-        "passphrase": tmp_path / "passphrase",
-    }
-    result = init(barid, tmp_path / "ly", *(each.format(**files) for each in given))
-    assert (result.exit_code, (tmp_path / "ly").exists()) == (code, False), result.stderr
 
 
 def test_all_of_it_is_shown(barid: Barid, node: Node) -> None:
@@ -304,12 +116,6 @@ def test_a_person_signs_what_was_shown(barid: Barid, node: Node, keys: Path) -> 
     assert {each.token for each in node.fake.asked} == {f"Bearer {TOKEN}"}
 
 
-def signing(barid: Barid, node: Node, keys: Path, *more: object, typed: str = "3\n") -> Result:
-    """Sign at a node that takes it: it answers GET with the draft, POST with where it stands."""
-    node.fake.posts[node.path] = (200, "application/json", json.dumps(SIGNED).encode())
-    return sign(barid, node, keys, *more, typed=typed)
-
-
 @pytest.mark.parametrize("typed", ["2\n", "4\n", "yes\n", "dz/main\n"])
 def test_a_person_who_did_not_look_signs_nothing(
     barid: Barid, node: Node, keys: Path, typed: str
@@ -333,113 +139,6 @@ def test_without_a_question_the_one_release_that_was_shown(
     assert (result.exit_code, len(node.posted)) == (0, 1)
 
 
-def _another_text(node: Node) -> dict[str, Any]:
-    shown = json.dumps(node.bulletin | {"title": {"en": "harmless"}}).encode()
-    return node.view(node.draft, document=encode_base64(shown))
-
-
-def _a_desk_unseen(node: Node) -> dict[str, Any]:
-    whole = draft_release(node.outgoing, EXCHANGE, (*DESKS, "ma/main"), utc_now())
-    salts = {desk: encode_base64(whole.salts[desk]) for desk in DESKS}
-    return node.view(whole, salts=salts)
-
-
-def _a_desk_as_an_empty_name(node: Node) -> dict[str, Any]:
-    salts = {desk: encode_base64(node.draft.salts[desk]) for desk in DESKS[:2]}
-    empty = [*node.draft.empty_salts, node.draft.salts[DESKS[2]]]
-    return node.view(node.draft, salts=salts, empty_salts=[encode_base64(each) for each in empty])
-
-
-def _another_name(node: Node) -> dict[str, Any]:
-    salts = {desk: encode_base64(salt) for desk, salt in node.draft.salts.items()}
-    return node.view(node.draft, salts=salts | {"ma/main": salts.pop("tn/main")})
-
-
-def _a_name_to_show(name: str) -> Callable[[Node], dict[str, Any]]:
-    def shown(node: Node) -> dict[str, Any]:
-        salts = dict(node.draft.salts)
-        first, *others = node.draft.empty_salts
-        hashes = [recipient_hash(salt, desk) for desk, salt in salts.items()]
-        hashes += [recipient_hash(first, name if name.isascii() else "")]
-        draft = node.changed(recipients=tuple(sorted(hashes)))
-        written = {desk: encode_base64(salt) for desk, salt in salts.items()}
-        return node.view(
-            draft,
-            salts=written | {name: encode_base64(first)},
-            empty_salts=[encode_base64(each) for each in others],
-        )
-
-    return shown
-
-
-def _release(**members: Any) -> Callable[[Node], dict[str, Any]]:
-    return lambda node: node.view(node.changed(**members))
-
-
-def _bulletin(**members: Any) -> Callable[[Node], dict[str, Any]]:
-    """The hashes are right; the bulletin itself says something else."""
-
-    def shown(node: Node) -> dict[str, Any]:
-        value = node.bulletin | members
-        document = json.dumps(value).encode()
-        named = node.draft.release.bulletin.model_copy(update={"sha256": sha256_hex(document)})
-        return node.view(node.changed(bulletin=named), document=encode_base64(document))
-
-    return shown
-
-
-def _later(**duration: int) -> Any:
-    return utc_now() + timedelta(**duration)
-
-
-OTHER = "019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0d"
-
-HOSTILE: dict[str, Callable[[Node], Any]] = {
-    "shows one bulletin and has another signed": _another_text,
-    "has a desk signed that it does not show": _a_desk_unseen,
-    "calls a desk an empty name": _a_desk_as_an_empty_name,
-    "shows another desk than is signed": _another_name,
-    "shows a desk without a name": _a_name_to_show(""),
-    "shows a desk with a name of spaces": _a_name_to_show("  "),
-    "shows a desk that writes backwards": _a_name_to_show("tn/main\u202e"),
-    "leaves a salt out": lambda node: node.view(node.draft, empty_salts=[]),
-    "shows no desk at all": lambda node: node.view(node.draft, salts={}),
-    "has another bulletin's id signed": lambda node: node.view(
-        node.changed(bulletin=node.draft.release.bulletin.model_copy(update={"id": OTHER}))
-    ),
-    "has another desk's release signed": _release(from_="ly/judicial"),
-    "shows a bulletin of another desk": _bulletin(
-        originator={"desk": "ly/judicial", "agency": "another", "contact": "none"}
-    ),
-    "shows a bulletin with another id": _bulletin(id=OTHER),
-    "has a withdrawal signed that the bulletin is not": _release(withdraws=OTHER),
-    "has it signed for another exchange": _release(exchange="the-real-exchange"),
-    "dates it in the future": lambda node: node.view(
-        node.changed(released=_later(hours=1), expires=_later(days=2))
-    ),
-    "has something signed that has expired": lambda node: node.view(
-        node.changed(released=_later(days=-2), expires=_later(days=-1))
-    ),
-    "has it signed for ever": lambda node: node.view(node.changed(expires=_later(days=3650))),
-    "shows no bulletin": _bulletin(title={}),
-    "has something else signed than a release": lambda node: node.view(
-        node.draft, payload=encode_base64(b'{"v":1}')
-    ),
-    "adds a member": lambda node: node.view(node.draft, note="all is well"),
-    "answers nonsense": lambda _node: b"{",
-}
-"""What a node in a thief's hands may try: nothing of it is signed."""
-
-
-@pytest.mark.parametrize("lie", HOSTILE)
-def test_a_hostile_node_gets_no_signature(barid: Barid, node: Node, keys: Path, lie: str) -> None:
-    """Refused before the question, whatever a person would have typed."""
-    node.fake.answer(node.path, HOSTILE[lie](node))
-    for typed in ("3\n", "4\n"):
-        result = signing(barid, node, keys, typed=typed)
-        assert (result.exit_code, node.posted) == (Exit.VERIFICATION, []), result.stdout
-
-
 def test_what_differs_openly_is_shown(barid: Barid, node: Node, keys: Path) -> None:
     """Another precedence, end or desk that hashes right is on the screen: it is the person who decides."""
     whole = draft_release(node.outgoing, EXCHANGE, (*DESKS, "ma/main"), utc_now())
@@ -447,7 +146,7 @@ def test_what_differs_openly_is_shown(barid: Barid, node: Node, keys: Path) -> N
         replace(
             whole,
             release=whole.release.model_copy(
-                update={"precedence": Precedence.FLASH, "expires": _later(days=29)}
+                update={"precedence": Precedence.FLASH, "expires": later(days=29)}
             ),
         )
     )
@@ -459,7 +158,7 @@ def test_what_differs_openly_is_shown(barid: Barid, node: Node, keys: Path) -> N
 
 def test_clocks_may_differ_a_little(barid: Barid, node: Node, keys: Path) -> None:
     """Two machines are never of one mind to the second."""
-    node.serve(node.changed(released=_later(minutes=4)))
+    node.serve(node.changed(released=later(minutes=4)))
     assert signing(barid, node, keys).exit_code == 0
 
 

@@ -359,3 +359,32 @@ def test_every_secret_survives_and_arbitrary_files_do_not(store: Keystore, data:
     (store.directory / "any.key").write_bytes(data)
     with pytest.raises(VerificationError):
         store.get("any")
+
+
+def test_what_is_sealed_elsewhere_opens_for_its_purpose_alone(
+    store: Keystore, directory: Path
+) -> None:
+    """It opens with the passphrase and the purpose, and can never stand in for a secret."""
+    sealed = store.seal("backup", SECRET)
+    assert Keystore.open(directory, PASSPHRASE).unseal("backup", sealed) == SECRET
+    with pytest.raises(VerificationError, match="another secret"):
+        store.unseal("tls.key", sealed)
+    with pytest.raises(VerificationError, match="altered"):
+        store.unseal("backup", sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    (directory / "backup.key").write_bytes(sealed)
+    (directory / "backup.key").chmod(0o600)
+    with pytest.raises(VerificationError, match="another secret"):
+        store.get("backup")
+
+
+def test_files_are_given_as_they_lie(store: Keystore, directory: Path, tmp_path: Path) -> None:
+    """Copied elsewhere they are the same keystore; a rest of a crash is no part of it."""
+    (directory / "node.tn-main.key.new").write_bytes(b"half")
+    files = store.files()
+    assert sorted(files) == ["keystore.json", "node.tn-main.key"]
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    for name, data in files.items():
+        (other / name).touch(mode=0o600)
+        (other / name).write_bytes(data)
+    assert Keystore.open(other, PASSPHRASE).get("node.tn-main") == SECRET

@@ -81,6 +81,7 @@ class PaperClient(PaperFiles):
         self.away = False
         self.drops_answers = False
         self.refusals: list[Problem] = []
+        self.stale = False  # an honest hub says so of what it does not know
         self.submitted: list[bytes] = []
         self.inbox_items: dict[str, list[InboxItem]] = {}
         self.tombstones: dict[str, list[Tombstone]] = {}
@@ -102,6 +103,8 @@ class PaperClient(PaperFiles):
         header = parse_header(statement_of(envelope))
         index = self.world.find(header.id)
         if index is None:
+            if self.stale:
+                raise Problem("stale-directory")
             self.check_stored(header)
             index = self.world.accept(envelope)
         if self.drops_answers:

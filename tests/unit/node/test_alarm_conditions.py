@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from broker.checks import DISK_FREE_BYTES_MIN
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.alarm_kinds import AlarmKind
-from broker.node.alarms import list_alarms
-from broker.node.conditions import Failing, Found, find_conditions
+from broker.node.alarms.book import list_alarms
+from broker.node.alarms.conditions import Failing, Found, find_conditions
+from broker.node.alarms.kinds import AlarmKind
+from broker.node.alarms.rounds import Rounds
 from broker.node.home import Home, sealing_key_name
-from broker.node.rounds import Rounds
 from broker.settings import CommandNotices, Notices, SmtpNotices
 from schemas.bulletin.vocabularies import Precedence
 from schemas.errors import Problem

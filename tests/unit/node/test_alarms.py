@@ -12,9 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from broker.db import writing
-from broker.node.alarm_kinds import LASTING, SEVERITY, AlarmKind, Severity, severity_of
-from broker.node.alarm_words import ADVICE, SEVERITIES, TITLES, Said, advice_of, title_of
-from broker.node.alarms import (
+from broker.node.alarms.book import (
     HISTORY_MAX,
     MORE,
     QUIET,
@@ -31,6 +29,8 @@ from broker.node.alarms import (
     retire_alarms,
     sent_by,
 )
+from broker.node.alarms.kinds import LASTING, SEVERITY, AlarmKind, Severity, severity_of
+from broker.node.alarms.words import ADVICE, SEVERITIES, TITLES, Said, advice_of, title_of
 from broker.node.home import Home
 from schemas.errors import Problem
 from tests.unit.node.world import at

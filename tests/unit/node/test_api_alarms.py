@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from broker.db import writing
-from broker.node.alarm_kinds import AlarmKind
-from broker.node.alarms import keep_alarms, raise_alarm
+from broker.node.alarms.book import keep_alarms, raise_alarm
+from broker.node.alarms.kinds import AlarmKind
 from broker.node.api.tokens import Action
 from tests.unit.node.agency import Agency, word
 

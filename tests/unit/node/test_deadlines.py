@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import update
 
 from broker.db import reading, writing
-from broker.node import deadlines, tables
-from broker.node.alarm_kinds import AlarmKind
-from broker.node.alarms import list_alarms
-from broker.node.deadlines import answered_late, overdue
+from broker.node import tables
+from broker.node.alarms import deadlines
+from broker.node.alarms.book import list_alarms
+from broker.node.alarms.deadlines import answered_late, overdue
+from broker.node.alarms.kinds import AlarmKind
 from broker.node.home import Home
 from broker.node.outbox.state import DeliveryState
 from schemas.acknowledgements import Result

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from broker.node.channels import CommandChannel, Notice, NoticeFailed, SmtpChannel
+from broker.node.alarms.channels import CommandChannel, Notice, NoticeFailed, SmtpChannel
 from broker.settings import CommandNotices, SmtpNotices
 from tests.exchange.mail_server import DUTY, PASSWORD, SENDER, USER, MailServer, mail_server
 from tests.unit.node.world import at
@@ -197,7 +197,7 @@ def test_the_command_gets_nothing_of_the_nodes_environment(
     (tmp_path / "program.py").write_text(program)
     hook = script(tmp_path, f'exec /usr/bin/env python3 "{tmp_path}/program.py" > "$OUT"')
     monkeypatch.setattr(
-        "broker.node.channels._ENVIRONMENT", {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+        "broker.node.alarms.channels._ENVIRONMENT", {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     )
     kept = os.open(tmp_path, os.O_RDONLY)
     os.set_inheritable(kept, True)

@@ -17,13 +17,13 @@ from sqlalchemy.exc import OperationalError
 
 from broker.db import reading, writing
 from broker.node import tables
-from broker.node.alarm_kinds import FACTS_ONLY, AlarmKind
-from broker.node.alarm_words import title_of
-from broker.node.alarms import Alarm, acknowledge_alarms, keep_alarms, list_alarms, raise_alarm
-from broker.node.conditions import Failing
+from broker.node.alarms.book import Alarm, acknowledge_alarms, keep_alarms, list_alarms, raise_alarm
+from broker.node.alarms.conditions import Failing
+from broker.node.alarms.kinds import FACTS_ONLY, AlarmKind
+from broker.node.alarms.notices import ALARMS_TOLD_MAX, Notifier, is_due, write_notice
+from broker.node.alarms.rounds import Rounds
+from broker.node.alarms.words import title_of
 from broker.node.home import Home
-from broker.node.notices import ALARMS_TOLD_MAX, Notifier, is_due, write_notice
-from broker.node.rounds import Rounds
 from broker.settings import CommandNotices, NodeSettings, Notices, RepeatSeconds
 from tests.exchange.mail_server import MailServer, mail_server
 from tests.unit.node.world import NodeWorld, at
@@ -218,7 +218,7 @@ def test_a_record_that_is_not_written_is_remembered(
             yield connection
         raise OperationalError("COMMIT", {}, Exception("database or disk is full"))
 
-    monkeypatch.setattr("broker.node.notices.writing", full)
+    monkeypatch.setattr("broker.node.alarms.notices.writing", full)
     assert telling.pass_() == (1, 1)
     assert telling.pass_(seconds=30) == (0, 0)
     assert telling.pass_(seconds=270) == (1, 1)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from broker.db import reading
 from broker.node.home import Home
 from broker.node.outbox.checking import Order
 from broker.node.outbox.queueing import queue
-from broker.node.outbox.releases import Draft, Signed, find_waiting, list_waiting, sign
 from keys.content import open_body
 from keys.derivation import sha256_hex
 from keys.dsse import join_statements, sign_statement
@@ -26,76 +22,9 @@ from schemas.errors import Problem
 from schemas.loader import dump_json, load_json, parse
 from schemas.release import Release
 from schemas.statements import PayloadType, Statement
-from tests.unit.node.agency import RELEASES, SENT, Agency, word
 from tests.unit.node.bench import Bench
+from tests.unit.node.releasing import DESK, People, demand, revoke
 from tests.unit.node.world import NodeWorld, document, new_id
-
-DESK = "ly/main"
-
-
-def demand(world: NodeWorld, desk: str, people: int, threshold: int) -> tuple[SigningIdentity, ...]:
-    """From now on a desk demands that so many of its people release what it sends."""
-    member, _, unit = desk.partition("/")
-    identities = world.make_desk(releasers=people).release
-    keys = {"release": tuple(each.public for each in identities), "release_threshold": threshold}
-    declared = world.member_files[member].desks[unit].model_copy(update=keys)
-    world.change_member(
-        member,
-        lambda file: file.model_copy(update={"desks": {**file.desks, unit: declared}}),
-    )
-    world.publish()
-    return identities
-
-
-def revoke(world: NodeWorld, person: SigningIdentity) -> None:
-    """ly revokes the key of one of its people."""
-    keyid = person.keyid(world.exchange)
-    world.change_member("ly", lambda file: file.model_copy(update={"revoked": (keyid,)}))
-    world.publish()
-
-
-class People:
-    """ly/main's outbox, and the three people of whom two must release what leaves."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.world = bench.world
-        self.each = demand(self.world, DESK, 3, 2)
-
-    def draft(self, bulletin_id: str) -> Draft:
-        """What waits for them."""
-        with reading(self.bench.home.engine) as connection:
-            state = self.world.newest
-            return find_waiting(connection, DESK, bulletin_id, state, self.world.now).draft
-
-    def statement(self, bulletin_id: str, *signers: int) -> Statement:
-        """What some of them signed."""
-        identities = [self.each[number] for number in signers]
-        payload = self.draft(bulletin_id).payload
-        return sign_statement(PayloadType.RELEASE, payload, self.world.exchange, identities)
-
-    def hand_in(self, bulletin_id: str, statement: Statement) -> Signed:
-        """The node takes a statement."""
-        home, state = self.bench.home, self.world.newest
-        return sign(home, DESK, bulletin_id, statement, state, self.world.now)
-
-    def sign(self, bulletin_id: str, *signers: int) -> Signed:
-        """Some of them sign."""
-        return self.hand_in(bulletin_id, self.statement(bulletin_id, *signers))
-
-    def refused(self, bulletin_id: str, statement: Statement) -> str:
-        """Why the node takes no such statement; nothing may change by it."""
-        before = self.bench.outgoing(bulletin_id)
-        with pytest.raises(Problem) as caught:
-            self.hand_in(bulletin_id, statement)
-        assert self.bench.outgoing(bulletin_id) == before
-        return caught.value.word
-
-    def waiting(self) -> list[tuple[str, int, int]]:
-        """What the node lists: bulletin, how many signed, how many must."""
-        with reading(self.bench.home.engine) as connection:
-            found = list_waiting(connection, DESK, self.world.newest, self.world.now, 100)
-        return [(each.row.bulletin_id, len(each.signers), each.needed) for each in found]
 
 
 @pytest.fixture
@@ -394,95 +323,6 @@ def test_the_same_again_is_answered_alike(people: People) -> None:
         queue(bench.home, Order(DESK, content, ("tn/main",)), bench.world.newest, bench.world.now)
         drafts.add(people.draft(bulletin).payload)
     assert len(drafts) == 1
-
-
-# Over HTTPS.
-
-
-class Office:
-    """tn/main, two of whose people must agree, as agency and people call its node."""
-
-    def __init__(self, agency: Agency) -> None:
-        self.agency = agency
-        self.each = demand(agency.world, "tn/main", 2, 2)
-
-    def send(self, **changed: Any) -> str:
-        """An agency hands a bulletin in."""
-        bulletin = new_id()
-        content = document("tn/main", bulletin, **changed)
-        answer = self.agency.call("POST", f"{SENT}?to=ly/main", body=content)
-        assert answer.json()["recipients"] == [{"desk": "ly/main", "state": "unreleased"}]
-        return bulletin
-
-    def sign(self, bulletin: str, person: int) -> dict[str, Any]:
-        """A person fetches the draft, signs, and hands it in."""
-        shown = self.agency.call("GET", f"{RELEASES}/{bulletin}", "release").json()
-        payload = base64.b64decode(shown["payload"])
-        exchange, identity = self.agency.world.exchange, self.each[person]
-        statement = sign_statement(PayloadType.RELEASE, payload, exchange, [identity])
-        answer = self.agency.call("POST", f"{RELEASES}/{bulletin}", "release", dump_json(statement))
-        assert answer.status_code == 200, answer.text
-        signed: dict[str, Any] = answer.json()
-        return signed
-
-
-@pytest.fixture
-def office(agency: Agency) -> Office:
-    """tn/main demands both of its people."""
-    return Office(agency)
-
-
-def test_people_release_over_https(office: Office) -> None:
-    """Listed, shown, signed by one, then by the other; then it leaves, and is listed no more."""
-    agency = office.agency
-    bulletin = office.send()
-    [listed] = agency.call("GET", RELEASES, "release").json()["releases"]
-    assert (listed["id"], listed["signed"], listed["needed"]) == (bulletin, 0, 2)
-    assert office.sign(bulletin, 0)["recipients"] == [{"desk": "ly/main", "state": "unreleased"}]
-    [listed] = agency.call("GET", RELEASES, "release").json()["releases"]
-    assert listed["signed"] == 1
-    assert office.sign(bulletin, 1)["recipients"] == [{"desk": "ly/main", "state": "queued"}]
-    assert agency.call("GET", RELEASES, "release").json() == {"releases": []}
-    assert word(agency.call("GET", f"{RELEASES}/{bulletin}", "release")) == "not-found"
-    agency.exchange()
-    shown = agency.call("GET", f"{SENT}/{bulletin}").json()["recipients"]
-    assert [each["state"] for each in shown] == ["accepted"]
-
-
-@pytest.mark.parametrize("body", [b"{", b"{}", b"[]"])
-def test_what_is_no_statement_is_refused(office: Office, body: bytes) -> None:
-    """With the path and the rule."""
-    bulletin = office.send()
-    answer = office.agency.call("POST", f"{RELEASES}/{bulletin}", "release", body)
-    assert word(answer) in {"malformed-json", "schema-violation"}
-
-
-def test_an_attachment_can_be_looked_at_before_it_is_signed(office: Office) -> None:
-    """The file whose SHA-256 a person signs, whole or a range of it; afterwards it is not shown here."""
-    agency, content = office.agency, b"a photograph" * 9000
-    attachment, bulletin = new_id(), new_id()
-    named = {
-        "id": attachment,
-        "name": "photograph.jpg",
-        "media_type": "image/jpeg",
-        "size": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    url = f"{SENT}/{bulletin}/attachments/{attachment}"
-    query = f"size={named['size']}&sha256={named['sha256']}"
-    agency.call("PUT", f"{url}?{query}", body=content, more={"Upload-Offset": "0"})
-    handed_in = document("tn/main", bulletin, attachments=[named])
-    assert agency.call("POST", f"{SENT}?to=ly/main", body=handed_in).status_code == 202
-    shown = f"{RELEASES}/{bulletin}/attachments/{attachment}"
-    whole = agency.call("GET", shown, "release")
-    assert (whole.status_code, whole.content) == (200, content)
-    part = agency.call("GET", shown, "release", more={"Range": "bytes=70000-70009"})
-    assert (part.status_code, part.content) == (206, content[70000:70010])
-    other = f"{RELEASES}/{bulletin}/attachments/{new_id()}"
-    assert word(agency.call("GET", other, "release")) == "not-found"
-    office.sign(bulletin, 0)
-    office.sign(bulletin, 1)
-    assert word(agency.call("GET", shown, "release")) == "not-found"
 
 
 def test_statements_are_joined_as_a_person_would(people: People) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -203,7 +204,7 @@ def test_an_inbox_of_known_things_is_not_asked_without_pause(running: Running) -
     asked: list[float] = []
     original = running.client.inbox
 
-    async def counting(desk: str, **options: object) -> object:
+    async def counting(desk: str, **options: Any) -> object:
         asked.append(asyncio.get_running_loop().time())
         return await original(desk, **options)
 
@@ -217,6 +218,22 @@ def test_an_inbox_of_known_things_is_not_asked_without_pause(running: Running) -
 
     asyncio.run(run())
     assert 4 < len(asked) < 120
+
+
+def test_the_outbox_wakes_though_a_receipt_moved_the_log_on(running: Running) -> None:
+    """What entries a receipt's checkpoint already covers are looked at by the next look, and wake it too."""
+
+    async def look() -> list[bool]:
+        await running.sync._follow()
+        running.sync._outbox["tn/main"].clear()
+        await running.sync._follow()
+        found = [running.sync._outbox["tn/main"].is_set()]
+        running.world.accept(running.world.envelope("ly/main", "tn/main"))
+        await running.line.refresh()
+        await running.sync._follow()
+        return [*found, running.sync._outbox["tn/main"].is_set()]
+
+    assert asyncio.run(look()) == [False, True]
 
 
 # Pacing and the clock.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -324,7 +326,7 @@ def play(bench: Bench, step: str) -> None:
     """One thing that happens to a node."""
     bench.world.later(minutes=3)
     bench.client.away, bench.client.drops_answers = step == "away", step == "dropped"
-    bench.client.refusals = [Problem("stale-directory")] if step == "stale" else []
+    bench.client.stale = step == "stale"
     if step == "restart":
         bench.restart()
     elif step == "key" and bench.world.newest.highest_epoch("ne/main") == 0:
@@ -338,7 +340,6 @@ def play(bench: Bench, step: str) -> None:
             bench.send()
         except HubUnreachable:
             assert step in {"away", "dropped"}
-    bench.client.refusals = []
 
 
 def _reject_all(bench: Bench) -> None:
@@ -349,3 +350,19 @@ def _reject_all(bench: Bench) -> None:
                 answer = bench.world.answer(desk, index, Result.REJECTED, reason="cannot_open")
                 bench.world.log_answer(answer)
     bench.ask()
+
+
+def test_a_hub_that_accepted_what_it_called_stale_is_noticed(bench: Bench) -> None:
+    """The withdrawn bulletin was given up, and the log shows it: an alarm says who may hold it."""
+    asyncio.run(bench.sender.watch())
+    bench.client.drops_answers = True
+    bulletin = bench.queue("tn/main")
+    with suppress(HubUnreachable):
+        bench.send()
+    bench.withdraw(bulletin)
+    bench.client.drops_answers = False
+    bench.client.refusals = [Problem("stale-directory")]
+    bench.world.later(minutes=3)
+    bench.send()
+    asyncio.run(bench.sender.watch())
+    assert bulletin in bench.alarms()["hub-fault"]

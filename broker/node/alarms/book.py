@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select,
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from broker.node import tables
-from broker.node.alarm_kinds import LASTING, SEVERITY, Severity
-from broker.node.alarm_kinds import AlarmKind as AlarmKind
+from broker.node.alarms.kinds import LASTING, SEVERITY, Severity
+from broker.node.alarms.kinds import AlarmKind as AlarmKind
 from broker.node.clock import from_seconds, to_seconds
 from schemas.errors import Problem
 

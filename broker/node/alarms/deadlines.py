@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, case, func, select
 
 from broker.node import tables
-from broker.node.alarm_kinds import AlarmKind
+from broker.node.alarms.kinds import AlarmKind
 from broker.node.clock import from_seconds, to_seconds
 from broker.node.outbox.state import ANSWERED, DeliveryState
 from keys.directory import Directory

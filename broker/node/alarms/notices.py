@@ -15,11 +15,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker.db import reading, writing
-from broker.node.alarm_kinds import FACTS_ONLY, Severity, severity_of
-from broker.node.alarm_words import SEVERITIES, Said, advice_of, title_of
-from broker.node.alarms import SUBJECTS_MAX, Alarm, list_alarms, note_sent, sent_by
-from broker.node.channels import Channel, CommandChannel, Notice, NoticeFailed, SmtpChannel
-from broker.node.conditions import Failing
+from broker.node.alarms.book import SUBJECTS_MAX, Alarm, list_alarms, note_sent, sent_by
+from broker.node.alarms.channels import Channel, CommandChannel, Notice, NoticeFailed, SmtpChannel
+from broker.node.alarms.conditions import Failing
+from broker.node.alarms.kinds import FACTS_ONLY, Severity, severity_of
+from broker.node.alarms.words import SEVERITIES, Said, advice_of, title_of
 from broker.node.pacing import Backoff
 from broker.settings import NodeSettings, Notices, RepeatSeconds
 from schemas.loader import dump_json

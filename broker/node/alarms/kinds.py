@@ -1,6 +1,6 @@
 """The kinds of alarms: how severe each is, how it ends, and whether a notice may carry its text.
 
-May import the standard library only; `alarms` keeps them, `alarm_words` says them to people.
+May import the standard library only; `book` keeps them, `words` says them to people.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from broker.node.alarm_kinds import AlarmKind, Severity
+from broker.node.alarms.kinds import AlarmKind, Severity
 from schemas.rules import Language
 
 

@@ -16,14 +16,14 @@ from typing import Final
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from broker.db import reading, writing
-from broker.node.alarm_kinds import AlarmKind
-from broker.node.alarms import Alarm, clear_alarms, keep_alarms, retire_alarms
+from broker.node.alarms.book import Alarm, clear_alarms, keep_alarms, retire_alarms
+from broker.node.alarms.conditions import DATABASE_SUBJECT, Failing, find_conditions
+from broker.node.alarms.deadlines import answered_late
+from broker.node.alarms.kinds import AlarmKind
+from broker.node.alarms.notices import Notifier
 from broker.node.clock import Clock
-from broker.node.conditions import DATABASE_SUBJECT, Failing, find_conditions
-from broker.node.deadlines import answered_late
 from broker.node.home import Home
 from broker.node.line import Line
-from broker.node.notices import Notifier
 
 _LOG: Final = logging.getLogger("barid.node")
 

@@ -15,9 +15,9 @@ from sqlalchemy import Connection, select
 
 from broker.checks import CLOCK_OFF, DISK_FREE_BYTES_MIN
 from broker.node import tables
-from broker.node.alarm_kinds import AlarmKind
+from broker.node.alarms.deadlines import overdue
+from broker.node.alarms.kinds import AlarmKind
 from broker.node.clock import from_seconds
-from broker.node.deadlines import overdue
 from broker.node.home import Home, sealing_key_name
 from broker.node.line import Line
 from broker.node.sealing_keys import KeyState
