@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, select
 
 from broker.audit.report import AuditReport
 from broker.audit.seen import SeenStore
@@ -29,6 +29,7 @@ from broker.hub.app import create_app
 from broker.hub.attachment_files import AttachmentFiles
 from broker.hub.directory_log import Operate
 from broker.hub.setup import open_ledger
+from broker.node import tables
 from broker.node.backup import backup_node, restore_node
 from broker.node.follow_store import NodeFollowStore
 from broker.node.home import Home, load_invitation, open_home
@@ -63,11 +64,17 @@ class Cut:
     how: Callable[[], BaseException]
 
 
+Forward = Callable[[httpx.Request], Awaitable[httpx.Response]]
+Lie = Callable[[httpx.Request, Forward], Awaitable[httpx.Response]]
+"""What somebody on the line, or the hub itself, makes of a call."""
+
+
 class Wire(httpx.AsyncBaseTransport):
-    """The line between nodes and hub; it breaks where it is told to."""
+    """The line between nodes and hub; it breaks where it is told to, and lies as it is told to."""
 
     def __init__(self) -> None:
         self.cut: Cut | None = None
+        self.lie: Lie | None = None
         self.hub: httpx.AsyncBaseTransport | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -78,7 +85,8 @@ class Wire(httpx.AsyncBaseTransport):
             cut.at -= 1
         if self.hub is None or (breaks and cut is not None and not cut.after):
             raise cut.how() if cut is not None and breaks else httpx.ConnectError("away")
-        answer = await self.hub.handle_async_request(request)
+        forward = self.hub.handle_async_request
+        answer = await (forward(request) if self.lie is None else self.lie(request, forward))
         if breaks and cut is not None:
             raise cut.how()
         return answer
@@ -147,6 +155,15 @@ class Node:
                 await step()
             except Exception as error:  # noqa: BLE001 - as the loop itself does
                 await self.sync._note_failure(f"{self.desk} {name}", error)
+
+    async def look_around(self) -> None:
+        """Do once what the alarms' loop does for ever: deadlines, and what is wrong for a while."""
+        await self.sync.rounds.go()
+
+    def alarms(self) -> dict[str, str]:
+        """Every alarm by its kind, with its text."""
+        with reading(self.home.engine) as connection:
+            return {row.kind: row.text for row in connection.execute(select(tables.alarm))}
 
     def hand_in(self, document: bytes, to: tuple[str, ...]) -> None:
         """An agency's bulletin is taken into the outbox."""

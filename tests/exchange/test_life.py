@@ -141,6 +141,7 @@ def test_withdrawn_once_and_by_its_sender_alone(exchange: Exchange) -> None:
     taken_back, content = withdrawal(bulletin_id)
     assert [hand_in(nodes["ly"], content).status_code for _ in range(2)] == [202, 202]
     wait_for(lambda: nodes["ly"].states(taken_back) == {"tn/main": "delivered"})
+    wait_for(lambda: nodes["ly"].states(bulletin_id) == {"tn/main": "withdrawn"})
     size = hub.ledger.heads()[1].size
     answers = [
         hand_in(nodes["ly"], withdrawal(bulletin_id)[1]),

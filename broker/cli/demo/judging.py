@@ -14,7 +14,6 @@ from broker.cli.demo.stage import Stage
 from broker.cli.demo.world import STATES, files_under
 from broker.cli.exits import Exit
 
-
 _ARABIC: Final = re.compile(rb"(?:[\xd8\xd9][\x80-\xbf]){4,}")
 """Four Arabic letters or more in a row, in UTF-8: what else lies on a disk is not searched word by word."""
 

@@ -20,6 +20,7 @@ from broker.node.alarms.kinds import AlarmKind
 from broker.node.clock import from_seconds
 from broker.node.home import Home, sealing_key_name
 from broker.node.line import Line
+from broker.node.outbox.state import DeliveryState
 from broker.node.sealing_keys import KeyState
 from broker.settings import Notices
 from keys.directory import Directory
@@ -97,6 +98,7 @@ def find_conditions(
     """
     causes = {
         AlarmKind.URGENT_BULLETIN: _urgent_bulletins(connection, home),
+        **_unreleased(connection, home),
         AlarmKind.KEYSTORE: _keystore(connection, home),
         AlarmKind.NOTICE_FAILED: {
             channel: why for channel, why in failing.channels.items() if why is not None
@@ -135,6 +137,34 @@ def _urgent_bulletins(connection: Connection, home: Home) -> dict[str, str]:
         )
         for row in connection.execute(query)
     }
+
+
+def _unreleased(connection: Connection, home: Home) -> dict[AlarmKind, dict[str, str]]:
+    """Own bulletins that people have yet to release, the oldest: `{desk} {bulletin id}`."""
+    table, delivery = tables.outgoing_bulletin, tables.delivery
+    same = (delivery.c.desk == table.c.desk) & (delivery.c.bulletin_id == table.c.bulletin_id)
+    query = (
+        select(table.c.desk, table.c.bulletin_id, table.c.precedence, table.c.queued)
+        .select_from(delivery.join(table, same))
+        .where(
+            delivery.c.state == DeliveryState.UNRELEASED,
+            delivery.c.desk.in_(list(home.desks)),
+        )
+        .distinct()
+        .order_by(table.c.queued)
+        .limit(URGENT_MAX)
+    )
+    found: dict[AlarmKind, dict[str, str]] = {
+        AlarmKind.AWAITING_RELEASE_URGENT: {},
+        AlarmKind.AWAITING_RELEASE: {},
+    }
+    for row in connection.execute(query):
+        urgent = Precedence(row.precedence).rank <= Precedence.IMMEDIATE.rank
+        kind = AlarmKind.AWAITING_RELEASE_URGENT if urgent else AlarmKind.AWAITING_RELEASE
+        found[kind][f"{row.desk} {row.bulletin_id}"] = (
+            f"precedence {row.precedence}; handed in {format_time(from_seconds(row.queued))}"
+        )
+    return found
 
 
 def _keystore(connection: Connection, home: Home) -> dict[str, str]:

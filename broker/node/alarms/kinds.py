@@ -56,6 +56,10 @@ class AlarmKind(StrEnum):
     """One sender gave one bulletin id to two contents; both headers are kept."""
     URGENT_BULLETIN = "urgent-bulletin"
     """A flash or immediate bulletin came that nobody has opened."""
+    AWAITING_RELEASE_URGENT = "awaiting-release-urgent"
+    """A flash or immediate bulletin waits for the people who release it."""
+    AWAITING_RELEASE = "awaiting-release"
+    """A priority or routine bulletin waits for the people who release it."""
     UNANSWERED_URGENT = "unanswered-urgent"
     """A flash or immediate bulletin has no answer by the deadline of its precedence."""
     UNANSWERED = "unanswered"
@@ -109,6 +113,8 @@ SEVERITY: Final[Mapping[AlarmKind, Severity]] = {
     AlarmKind.QUARANTINED: Severity.SERIOUS,
     AlarmKind.TWO_CONTENTS: Severity.SERIOUS,
     AlarmKind.URGENT_BULLETIN: Severity.CRITICAL,
+    AlarmKind.AWAITING_RELEASE_URGENT: Severity.CRITICAL,
+    AlarmKind.AWAITING_RELEASE: Severity.SERIOUS,
     AlarmKind.UNANSWERED_URGENT: Severity.CRITICAL,
     AlarmKind.UNANSWERED: Severity.SERIOUS,
     AlarmKind.NOT_ACCEPTED: Severity.SERIOUS,
@@ -133,6 +139,8 @@ LASTING: Final = frozenset(
         AlarmKind.GAP,
         AlarmKind.FOREIGN_SEALING_KEY,
         AlarmKind.URGENT_BULLETIN,
+        AlarmKind.AWAITING_RELEASE_URGENT,
+        AlarmKind.AWAITING_RELEASE,
         AlarmKind.UNANSWERED_URGENT,
         AlarmKind.UNANSWERED,
         AlarmKind.NOT_ACCEPTED,
