@@ -43,8 +43,12 @@ demo: setup  ## Play an exchange: nine states, a hub and an auditor, all on this
 	@$(BIN)/barid demo
 
 .PHONY: test
-test: setup setup-image-tools setup-bench-tools  ## Run every test; the last line says what was skipped and why
+test: setup setup-image-tools setup-bench-tools setup-fault-tools  ## Run every test; the last line says what was skipped and why
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -q $(TESTS)
+
+.PHONY: soak
+soak: setup setup-fault-tools  ## Kill, cut and restore for hours: 300 kills, 1,000 histories, and docs/soak.md
+	@$(BIN)/python -m tests.faults.soak
 
 .PHONY: check
 check: setup  ## Judge the code without running it: style, types, imports, Dockerfile, schemas
@@ -100,25 +104,24 @@ wheelhouse: setup  ## Gather all that an installation without a network needs, i
 		&& find . -type f ! -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
 	@echo "$(WHEELHOUSE): $$(ls $(WHEELHOUSE)/*.whl | wc -l) wheels; there: sh install.sh"
 
-# Elsewhere than as root on Debian nothing is installed, and the tests of the image skip and say why.
-IMAGE_TOOLS := buildah debootstrap systemd-analyze
-IMAGE_PACKAGES := buildah debootstrap debian-archive-keyring systemd
+# $(call apt_install,commands,packages). Elsewhere than as root on Debian nothing is installed: the tests that
+# need a command skip and say so, and `make bench` says that wrk is needed.
 APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends
+apt_install = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! type $(1) >/dev/null 2>&1; then \
+	$(APT_INSTALL) $(2) >/dev/null 2>&1 \
+		|| { apt-get update --quiet --quiet && $(APT_INSTALL) $(2) >/dev/null; }; fi
 
 .PHONY: setup-image-tools
 setup-image-tools:  ## Install what the tests of image and units need (as root on Debian)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! type $(IMAGE_TOOLS) >/dev/null 2>&1; then \
-		$(APT_INSTALL) $(IMAGE_PACKAGES) >/dev/null 2>&1 \
-			|| { apt-get update --quiet --quiet && $(APT_INSTALL) $(IMAGE_PACKAGES) >/dev/null; }; \
-	fi
+	@$(call apt_install,buildah debootstrap systemd-analyze,buildah debootstrap debian-archive-keyring systemd)
 
-# Elsewhere than as root on Debian nothing is installed, and `make bench` says that wrk is needed.
 .PHONY: setup-bench-tools
 setup-bench-tools:  ## Install the load generator of `make bench` (as root on Debian)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! type wrk >/dev/null 2>&1; then \
-		$(APT_INSTALL) wrk >/dev/null 2>&1 \
-			|| { apt-get update --quiet --quiet && $(APT_INSTALL) wrk >/dev/null; }; \
-	fi
+	@$(call apt_install,wrk,wrk)
+
+.PHONY: setup-fault-tools
+setup-fault-tools:  ## Install what the tests of power cuts need (as root on Debian)
+	@$(call apt_install,strace,strace)
 
 .PHONY: clean
 clean:  ## Remove what was made here, .venv too

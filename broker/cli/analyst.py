@@ -20,7 +20,7 @@ from broker.cli.node_client import (
     TokenFile,
     TrustFile,
 )
-from broker.cli.options import AsJson
+from broker.cli.options import AsJson, desk_formed, id_formed
 from broker.cli.output import UNWITNESSED, note, print_json, print_table, say, title_of
 from schemas.limits import INBOX_PAGE_MAX
 from schemas.scalars import format_time
@@ -33,10 +33,12 @@ app = typer.Typer(no_args_is_help=True, help="List, read and save what other sta
 Sender = Annotated[
     str,
     typer.Argument(
-        autocompletion=complete_desks, help="The desk that sent it, as the list shows it."
+        autocompletion=complete_desks,
+        callback=desk_formed,
+        help="The desk that sent it, as the list shows it.",
     ),
 ]
-Id = Annotated[str, typer.Argument(help="Its id, as the list shows it.")]
+Id = Annotated[str, typer.Argument(callback=id_formed, help="Its id, as the list shows it.")]
 
 
 @app.command(

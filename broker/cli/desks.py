@@ -18,7 +18,7 @@ from broker.cli.node_client import (
     TokenFile,
     TrustFile,
 )
-from broker.cli.options import AsJson
+from broker.cli.options import AsJson, desk_formed
 from broker.cli.output import note, print_json, print_table, say
 from schemas.errors import ConfigurationError
 
@@ -75,7 +75,7 @@ def list_desks(
                 ", ".join(each.functions),
                 "yes" if each.receives else "NOT YET",
                 f"{len(each.may_send)} kinds" if each.may_send else "NOTHING",
-                getattr(each.names, language),
+                _name(each, language),
             )
             for each in desks
         ),
@@ -98,7 +98,9 @@ Example:
 def show_desk(
     desk: Annotated[
         str,
-        typer.Argument(help="Another desk: tn/main.", autocompletion=complete_desks),
+        typer.Argument(
+            autocompletion=complete_desks, callback=desk_formed, help="Another desk: tn/main."
+        ),
     ],
     node: NodeUrl,
     token_file: TokenFile,
@@ -128,7 +130,7 @@ def _ask(client: NodeClient) -> DirectoryView:
 
 def _show(desk: DeskInfo, view: DirectoryView, language: Language) -> None:
     groups = [each.group for each in view.groups if desk.desk in each.desks]
-    say(f"{desk.desk}  {getattr(desk.names, language)}")
+    say(f"{desk.desk}  {_name(desk, language)}")
     say(f"  member:       {desk.kind}")
     say(f"  functions:    {', '.join(desk.functions) or 'none'}")
     say(f"  groups:       {', '.join(groups) or 'none'}")
@@ -140,3 +142,9 @@ def _show(desk: DeskInfo, view: DirectoryView, language: Language) -> None:
         "Asked with the least marking: `barid bulletin check FILE --to"
         f" {desk.desk}` says it of a bulletin."
     )
+
+
+def _name(desk: DeskInfo, language: Language) -> str:
+    """What the council calls the member, and what that calls the desk, if it gave it a name."""
+    member, own = getattr(desk.member_names, language), getattr(desk.names, language)
+    return str(member) if own == desk.desk else f"{member}: {own}"

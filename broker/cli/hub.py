@@ -132,7 +132,7 @@ Example:
 
   BARID_PASSPHRASE_FILE=/etc/barid/passphrase barid hub serve --data HUB""",
 )
-def serve(data: Data) -> None:
+def serve(data: Data, log_level: running.LogLevel = running.LOG_LEVEL_DEFAULT) -> None:
     """Serve members over TLS 1.3 until Ctrl-C or SIGTERM."""
     from broker.hub.app import serve_hub
     from keys.keystore import Keystore
@@ -143,8 +143,8 @@ def serve(data: Data) -> None:
     if sys.stderr.isatty():
         note(f"The hub of {settings.exchange} serves at https://{listen.host}:{listen.port}.")
         note(f"Its operator asks at http://{operator.host}:{operator.port}/readyz.")
-    with running.logging_configured():
-        serve_hub(data, keystore)
+    running.log_as_servers_do(log_level)
+    serve_hub(data, keystore)
 
 
 # The commands that every server has.

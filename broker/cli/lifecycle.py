@@ -1,7 +1,7 @@
 """`barid bulletin withdraw|correct|resend`: what an agency does to a bulletin that it has sent.
 
-May import `agency`, whose group of commands it adds to, and `broker.node.api.views` within the commands;
-`main` shows it. A withdrawal and a correction are bulletins, and go where the original went.
+May import `agency` and `tracking`, whose commands it adds to, and `broker.node.api.views` within the
+commands; `main` shows it. A withdrawal and a correction are bulletins, and go where the original went.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from broker.cli.agency import (
     show_queued,
     until,
 )
-from broker.cli.agency import app as app
 from broker.cli.completing import complete_desks, complete_sent
 from broker.cli.node_client import (
     ANSWER_BYTES_MAX,
@@ -32,7 +31,8 @@ from broker.cli.node_client import (
     TokenFile,
     TrustFile,
 )
-from broker.cli.options import AsJson, utc_now
+from broker.cli.options import AsJson, desk_formed, id_formed, utc_now
+from broker.cli.tracking import app as app
 from schemas.bulletin.vocabularies import Kind, Precedence
 from schemas.limits import BULLETIN_BYTES_MAX
 from schemas.scalars import format_time
@@ -40,7 +40,9 @@ from schemas.scalars import format_time
 BulletinId = Annotated[
     str,
     typer.Argument(
-        autocompletion=complete_sent, help="The bulletin's id, as `bulletin status` shows it."
+        autocompletion=complete_sent,
+        callback=id_formed,
+        help="The bulletin's id, as `bulletin status` shows it.",
     ),
 ]
 Expires = Annotated[
@@ -164,6 +166,7 @@ def resend(
         typer.Option(
             "--to",
             autocompletion=complete_desks,
+            callback=desk_formed,
             help="The desk that shall get it again: tn/main.",
         ),
     ],

@@ -25,6 +25,7 @@ from broker.cli import (
 )
 from broker.cli.demo import command as demo
 from broker.cli.exits import Exit, exit_of, exits_table
+from broker.cli.helping import fit_help
 from broker.cli.output import note, say, show_error
 from schemas.errors import BaridError
 
@@ -101,6 +102,7 @@ app.add_typer(hub.app, name="hub")
 app.add_typer(trust.app, name="trust")
 app.add_typer(auditor.app, name="audit")
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
+fit_help(app)
 
 
 def main() -> None:

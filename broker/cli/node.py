@@ -177,6 +177,7 @@ def serve(
         str | None,
         typer.Option("--listen", help="HOST:PORT, where it is not the one given at `init`."),
     ] = None,
+    log_level: running.LogLevel = running.LOG_LEVEL_DEFAULT,
 ) -> None:
     """Serve agencies over TLS, and exchange with the hub, until Ctrl-C or SIGTERM."""
     from broker.node.app import serve_node
@@ -187,8 +188,8 @@ def serve(
     if sys.stderr.isatty():
         desks = ", ".join(settings.desk_ids)
         note(f"The node of {desks} serves at https://{where.host}:{where.port}.")
-    with running.logging_configured():
-        serve_node(data, passphrase, where)
+    running.log_as_servers_do(log_level)
+    serve_node(data, passphrase, where)
 
 
 @token.command(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from broker.cli.exits import NodeUnreachable
+from broker.cli.options import desk_formed
 from schemas.errors import ConfigurationError, ParseError
 from schemas.problems import MEDIA_TYPE, from_document
 
@@ -46,7 +47,12 @@ TrustFile = Annotated[
         help="The certificate to trust (the node's tls.crt); else those of this machine.",
     ),
 ]
-Desk = Annotated[str, typer.Option("--desk", envvar="BARID_DESK", help="The own desk, as tn/main.")]
+Desk = Annotated[
+    str,
+    typer.Option(
+        "--desk", envvar="BARID_DESK", callback=desk_formed, help="The own desk, as tn/main."
+    ),
+]
 Query = Sequence[tuple[str, str]]
 
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -93,7 +99,8 @@ class NodeClient:
         """A client for several calls, with the token; paths begin with `/v1`.
 
         Raises:
-            ConfigurationError: address, token or trust are not what they should be.
+            ConfigurationError: address, token or trust are not what they should be, or the node's
+                certificate is not trusted.
             NodeUnreachable: in place of any failure of the line within the block.
         """
         import httpx
@@ -112,6 +119,11 @@ class NodeClient:
             ) as client:
                 yield client
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise ConfigurationError(
+                    f"{self.url} shows a certificate that is not trusted here: give its node's tls.crt"
+                    " with --ca (BARID_CA), taken from its administrator"
+                ) from error
             raise NodeUnreachable(f"{self.url}: {str(error) or type(error).__name__}") from error
 
     def _token(self) -> str:

@@ -17,7 +17,7 @@ import typer
 from pydantic import ValidationError
 
 from broker.settings import Listen
-from schemas.scalars import parse_time
+from schemas.scalars import MEMBER_PATTERN, UNIT_PATTERN, parse_time
 
 KEYSTORE_DIRECTORY: Final = "keystore"
 
@@ -34,6 +34,9 @@ Exchange = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+
+_DESK: Final = re.compile(f"{MEMBER_PATTERN}/{UNIT_PATTERN}", re.ASCII)
+_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -58,6 +61,31 @@ def arguments_checked(*options: str) -> Iterator[None]:
         raise typer.BadParameter(
             f"{where}: {first['msg']}", param_hint=", ".join(options)
         ) from error
+
+
+def desk_formed(text: str) -> str:
+    """Let a desk's id pass: `tn/main`. Raises typer.BadParameter."""
+    if not _DESK.fullmatch(text):
+        raise typer.BadParameter(
+            f"{text!r} is no desk: MEMBER/UNIT, as tn/main; `barid desk list` shows them"
+        )
+    return text
+
+
+def desks_formed(texts: list[str] | None) -> list[str] | None:
+    """Let desks' ids pass. Raises typer.BadParameter."""
+    for text in texts or ():
+        desk_formed(text)
+    return texts
+
+
+def id_formed(text: str | None) -> str | None:
+    """Let a bulletin's id pass. Raises typer.BadParameter."""
+    if text is not None and not _ID.fullmatch(text):
+        raise typer.BadParameter(
+            f"{text!r} is no bulletin's id: 36 characters, as `bulletin status` and `inbox list` show it"
+        )
+    return text
 
 
 def read_address(text: str, option: str) -> Listen:

@@ -33,6 +33,9 @@ FIELD_ERRORS_SHOWN_MAX = 20
 
 _TITLE_LANGUAGES = ("en", "fr", "ar")
 
+_GAP_COLUMNS = 2
+"""Between the columns of a table."""
+
 _PIPED_WIDTH_COLUMNS = 10_000
 """Width of a table that goes to a file or another program: nothing is wrapped or cut."""
 
@@ -72,23 +75,55 @@ def print_json(value: BaseModel | Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table without lines; in a terminal it is wrapped to its width, elsewhere it is not."""
+    """Print a table without lines; in a terminal that is too narrow for it, a paragraph for each row.
+
+    Nothing is cut or folded: an id can be copied from either.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    # A cell is one line, so that no text of a sender can look like a row of its own.
+    cells = [[harmless(cell).replace("\n", " ") for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(harmless(cell)) for cell in row))
-    if sys.stdout.isatty():
-        Console(file=sys.stdout, highlight=False).print(table)
+        table.add_column(heading, no_wrap=True)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    if not sys.stdout.isatty():
+        piped = io.StringIO()
+        Console(file=piped, width=_PIPED_WIDTH_COLUMNS, highlight=False).print(table)
+        for line in piped.getvalue().splitlines():
+            typer.echo(line.rstrip())
         return
-    piped = io.StringIO()
-    Console(file=piped, width=_PIPED_WIDTH_COLUMNS, highlight=False).print(table)
-    for line in piped.getvalue().splitlines():
-        typer.echo(line.rstrip())
+    console = Console(file=sys.stdout, highlight=False)
+    columns = zip(headings, *cells, strict=True)
+    needed = sum(max(map(cell_len, column)) + _GAP_COLUMNS for column in columns) - _GAP_COLUMNS
+    if needed <= console.width:
+        console.print(table)
+    else:
+        _print_paragraphs(headings, cells, console.width)
+
+
+def _print_paragraphs(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
+    """Each row as lines of `HEADING value`, as many in a line as fit; what is empty is left out."""
+    from rich.cells import cell_len
+
+    for row in rows:
+        used = 0
+        for heading, cell in zip(headings, row, strict=True):
+            if not cell:
+                continue
+            wide = cell_len(heading) + 1 + cell_len(cell)
+            if used:
+                fits = used + _GAP_COLUMNS + wide <= width
+                typer.echo(" " * _GAP_COLUMNS if fits else "\n", nl=False)
+                used = used + _GAP_COLUMNS if fits else 0
+            typer.secho(heading, bold=True, nl=False)
+            typer.echo(f" {cell}", nl=False)
+            used += wide
+        typer.echo("\n")
 
 
 def title_of(texts: Mapping[str, str]) -> str:

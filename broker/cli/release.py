@@ -20,7 +20,7 @@ from broker.cli.node_client import (
     TokenFile,
     TrustFile,
 )
-from broker.cli.options import AsJson, Exchange, arguments_checked, utc_now
+from broker.cli.options import AsJson, Exchange, arguments_checked, id_formed, utc_now
 from broker.cli.output import note, print_json, print_table, say, title_of
 from broker.cli.passphrase import get_passphrase
 from schemas.errors import ConfigurationError, VerificationError
@@ -34,7 +34,9 @@ app = typer.Typer(
     help="Release what a desk sends, where its member demands it: on your own machine, with your own key.",
 )
 
-BulletinId = Annotated[str, typer.Argument(help="The bulletin's id, as `release list` shows it.")]
+BulletinId = Annotated[
+    str, typer.Argument(callback=id_formed, help="The bulletin's id, as `release list` shows it.")
+]
 Attachments = Annotated[
     Path | None,
     typer.Option(

@@ -6,10 +6,7 @@ groups, so that both have the same.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -22,6 +19,7 @@ from broker.cli.output import note, print_json, print_table, say
 from broker.cli.passphrase import get_passphrase
 from broker.settings import Listen, load_hub, load_node
 from schemas.errors import ConfigurationError, HubUnreachable
+from schemas.scalars import format_time
 
 if TYPE_CHECKING:
     from broker.archive import Manifest
@@ -30,8 +28,7 @@ if TYPE_CHECKING:
 
 Role = Literal["hub", "node"]
 
-LOG_LEVEL: Final = "BARID_LOG_LEVEL"
-"""The variable that says how much is logged."""
+LOG_LEVEL_DEFAULT: Final = "info"
 
 hub = typer.Typer()
 node = typer.Typer()
@@ -49,6 +46,14 @@ Keep = Annotated[
     typer.Option("--keep", min=1, max=10_000, help="In that folder, how many dated ones stay."),
 ]
 Archive = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What `backup` made.")]
+LogLevel = Annotated[
+    str,
+    typer.Option(
+        "--log-level",
+        envvar="BARID_LOG_LEVEL",
+        help="How much is logged: debug, info, warning or error.",
+    ),
+]
 Certificate = Annotated[
     Path | None,
     typer.Option(
@@ -68,16 +73,13 @@ Trust = Annotated[
 ]
 
 
-@contextmanager
-def logging_configured() -> Iterator[None]:
-    """Log as servers do while the block runs. Raises ConfigurationError: no such level."""
+def log_as_servers_do(level: str) -> None:
+    """Log to standard error from now on. Raises BadParameter: no such level."""
     from broker.logs import LEVELS, configure_logs
 
-    level = os.environ.get(LOG_LEVEL, "info")
     if level not in LEVELS:
-        raise ConfigurationError(f"{LOG_LEVEL} is one of {', '.join(LEVELS)}, not {level}")
+        raise typer.BadParameter(f"one of {', '.join(LEVELS)}", param_hint="--log-level")
     configure_logs(level)
-    yield
 
 
 @hub.command(
@@ -230,7 +232,8 @@ def hub_restore(data: Data, archive: Archive) -> None:
     from broker.hub.backup import restore_hub
 
     restored = restore_hub(archive, data, get_passphrase("the archive's keystore"))
-    say(f"The hub {restored.manifest.owner} is restored in {data}, as of {restored.manifest.at}.")
+    at = format_time(restored.manifest.at)
+    say(f"The hub {restored.manifest.owner} is restored in {data}, as of {at}.")
     say(f"  directory log: {restored.directory.size} entries")
     say(f"  exchange log:  {restored.exchange.size} entries")
     note(_LOST_ENTRIES)
@@ -249,7 +252,8 @@ def node_restore(data: Data, archive: Archive) -> None:
 
     passphrase = get_passphrase("the archive's keystore")
     manifest = restore_node(archive, data, passphrase, utc_now())
-    say(f"The node of {manifest.owner} is restored in {data}, as of {manifest.at}.")
+    at = format_time(manifest.at)
+    say(f"The node of {manifest.owner} is restored in {data}, as of {at}.")
     note("The old node must be off for good: two nodes with the same keys contradict each other.")
     note("Next: `barid node doctor`, then `barid node serve`, then look at `barid alarms list`.")
 

@@ -6,6 +6,7 @@ Whether the hub tells them or somebody before it makes no difference to a node. 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -187,11 +188,23 @@ def _buried(page: Any) -> Any:
     return {"items": [], "tombstones": tombs}
 
 
+def _busy() -> httpx.Response:
+    return refused("busy")
+
+
+def _forbidden() -> httpx.Response:
+    return refused("access-denied", desk="tn/main", policies=["no-permit"])
+
+
+def _none_opened(page: Any) -> Any:
+    return page | {"openings": []}
+
+
 def _no_answers(status: Any) -> Any:
     return status | {"recipients": [r | {"acknowledgements": []} for r in status["recipients"]]}
 
 
-def _first_answer(edit: Edit) -> Edit:
+def _each_answer(edit: Edit) -> Edit:
     def change(status: Any) -> Any:
         for recipient in status["recipients"]:
             recipient["acknowledgements"] = [edit(a) for a in recipient["acknowledgements"]]
@@ -201,22 +214,33 @@ def _first_answer(edit: Edit) -> Edit:
 
 
 def _rewritten(payload: str) -> str:
-    import base64
-
     said = json.loads(base64.b64decode(payload)) | {"result": "rejected", "reason": "not-released"}
     return base64.b64encode(json.dumps(said).encode()).decode()
 
 
-def _hub_fault(name: str, lie: Lie, word: str, by: str = RECIPIENT) -> Told:
-    return Told(name, lie, by, "hub-fault", word)
+def _hub_fault(name: str, lie: Lie, word: str) -> Told:
+    return Told(name, lie, RECIPIENT, "hub-fault", word)
+
+
+def _late(name: str, lie: Lie, alarm: str = "unanswered") -> Told:
+    """Nothing false is said, and nothing comes: the sender misses it by its deadline."""
+    return Told(name, lie, SENDER, alarm, hours=25)
+
+
+def _submit_fault(name: str, edit: Edit, word: str) -> Told:
+    return Told(name, edited("POST", SUBMIT, edit), SENDER, "hub-fault", word)
+
+
+def _status_fault(name: str, edit: Edit, word: str) -> Told:
+    return Told(name, edited("GET", STATUS, _each_answer(edit)), SENDER, "hub-fault", word)
 
 
 INBOX_LIES: Final = (
     Told("an envelope is kept back", items(lambda listed: listed[1:]), RECIPIENT, "gap"),
-    Told("the newest envelopes are kept back", items(lambda _l: []), SENDER, "unanswered", hours=25),
+    _late("the newest envelopes are kept back", items(lambda _l: [])),
     Told("another order", items(lambda listed: listed[::-1])),
     Told("everything twice", items(lambda listed: listed * 2)),
-    Told("the same page for ever", replayed("GET", INBOX), SENDER, "unanswered", hours=25),
+    _late("the same page for ever", replayed("GET", INBOX)),
     Told("marked as withdrawn", first(lambda item: item | {"withdrawn": True})),
     _hub_fault("said to have expired", edited("GET", INBOX, _buried), "entry-invalid"),
     _hub_fault("a bit of the slot", first(at("slot", flip)), "slot-hash"),
@@ -236,33 +260,34 @@ INBOX_LIES: Final = (
 """Told to the recipient."""
 
 SUBMIT_LIES: Final = (
-    Told("no line for submissions", swallowed("POST", SUBMIT, nothing), SENDER, "not-accepted", hours=25),
-    Told("busy for ever", swallowed("POST", SUBMIT, lambda: refused("busy")), SENDER, "not-accepted", hours=25),
+    _late("no line for submissions", swallowed("POST", SUBMIT, nothing), "not-accepted"),
+    _late("busy for ever", swallowed("POST", SUBMIT, _busy), "not-accepted"),
+    _late("refused without proof", swallowed("POST", SUBMIT, _forbidden), "not-accepted"),
     Told("receipts are lost", unheard("POST", SUBMIT)),
     Told("submitted twice", twice("POST", SUBMIT)),
-    Told("refused without proof", swallowed("POST", SUBMIT, lambda: refused("access-denied")), SENDER, "not-accepted", hours=25),
-    _hub_fault("another's receipt", replayed("POST", SUBMIT), "entry-invalid", SENDER),
-    _hub_fault("a receipt with another salt", edited("POST", SUBMIT, at("salt", flip)), "inclusion", SENDER),
-    _hub_fault("a receipt with another place", edited("POST", SUBMIT, at("places.0.n", lambda n: n + 1)), "place", SENDER),
-    _hub_fault("a receipt without places", edited("POST", SUBMIT, at("places", lambda _p: [])), "place", SENDER),
-)  # fmt: skip
+    Told("another's receipt", replayed("POST", SUBMIT), SENDER, "hub-fault", "entry-invalid"),
+    _submit_fault("a receipt with another salt", at("salt", flip), "inclusion"),
+    _submit_fault("a receipt with another place", at("places.0.n", lambda n: n + 1), "place"),
+    _submit_fault("a receipt without places", at("places", lambda _p: []), "place"),
+)
 """Told to the sender when it submits."""
 
 STATUS_LIES: Final = (
-    Told("answers are kept back", edited("GET", STATUS, _no_answers), SENDER, "unanswered", hours=25),
-    Told("answers are kept out of sight", edited("GET", OPENINGS, lambda _page: {"openings": []}), SENDER, "unanswered", hours=25),
-    _hub_fault("delivered becomes rejected", edited("GET", STATUS, _first_answer(at("statement.payload", _rewritten))), "entry-invalid", SENDER),
-    _hub_fault("a bit of an answer's signature", edited("GET", STATUS, _first_answer(at("statement.signatures.0.sig", flip))), "entry-invalid", SENDER),
-    _hub_fault("an answer with another salt", edited("GET", STATUS, _first_answer(at("receipt.salt", flip))), "inclusion", SENDER),
-    _hub_fault("the status of another envelope", replayed("GET", STATUS), "entry-invalid", SENDER),
-)  # fmt: skip
+    _late("answers are kept back", edited("GET", STATUS, _no_answers)),
+    Told("answers are kept out of sight", edited("GET", OPENINGS, _none_opened)),
+    # Its one acknowledgement names all of them, so that it answers for all.
+    Told("one status for all", replayed("GET", STATUS)),
+    _status_fault("rejected for delivered", at("statement.payload", _rewritten), "entry-invalid"),
+    _status_fault("a bit of a signature", at("statement.signatures.0.sig", flip), "entry-invalid"),
+    _status_fault("an answer with another salt", at("receipt.salt", flip), "inclusion"),
+)
 """Told to the sender about its recipients."""
 
 ANSWER_LIES: Final = (
-    Told("no line for answers", swallowed("POST", ANSWER, nothing), SENDER, "unanswered", hours=25),
+    _late("no line for answers", swallowed("POST", ANSWER, nothing)),
     Told("answers' receipts are lost", unheard("POST", ANSWER)),
     Told("answered twice", twice("POST", ANSWER)),
-    _hub_fault("a receipt of another answer", edited("POST", ANSWER, at("salt", flip)), "inclusion"),
+    _hub_fault("its receipt has another salt", edited("POST", ANSWER, at("salt", flip)), "inclusion"),
 )  # fmt: skip
 """Told to the recipient when it answers."""
 

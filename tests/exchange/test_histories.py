@@ -10,7 +10,6 @@ import os
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,7 +128,7 @@ class Histories(RuleBasedStateMachine):
         if shown:
             one = shown[which % len(shown)]
             if node.read(one.sender, one.bulletin_id):
-                self.opened[member].add((one.sender.partition("/")[0], one.bulletin_id))
+                self.opened[member].add((_member(one.sender), one.bulletin_id))
 
     # What machines do.
 
@@ -208,9 +207,7 @@ class Histories(RuleBasedStateMachine):
             for each in shown:
                 if each.is_hidden:
                     self._is_not_readable(node, each.sender, each.bulletin_id)
-            self.seen[member] |= {
-                (each.sender.partition("/")[0], each.bulletin_id) for each in shown
-            }
+            self.seen[member] |= {(_member(each.sender), each.bulletin_id) for each in shown}
 
     def _is_not_readable(self, node: Node, sender: str, bulletin_id: str) -> None:
         with (
@@ -278,18 +275,15 @@ class Histories(RuleBasedStateMachine):
             .where(envelope.problem.is_(None))
         )
         with reading(self.history.ledger.engine) as connection:
-            return {
-                tuple(part.removesuffix("/main") for part in row)
-                for row in connection.execute(query)
-            }  # type: ignore[misc]
+            rows = connection.execute(query).all()
+        return {(_member(row.sender), row.bulletin_id, _member(row.desk)) for row in rows}
 
     def _nothing_accepted_is_lost(self) -> None:
         """It is in its recipient's inbox; or that desk lost its keys, and had shown it or said so."""
         for sender, bulletin_id, recipient in self._accepted():
             named = (sender, bulletin_id)
             shown = {
-                (s.sender.partition("/")[0], s.bulletin_id)
-                for s in self.history.nodes[recipient].shown()
+                (_member(s.sender), s.bulletin_id) for s in self.history.nodes[recipient].shown()
             }
             if named in shown:
                 continue
@@ -307,7 +301,7 @@ class Histories(RuleBasedStateMachine):
                 # A restored node forgot it, or it withdrew what was never sent.
                 assert member in self.restored or b'"withdraws"' in self.taken[member, bulletin_id]
             for desk, (state, reason) in states.items():
-                recipient = desk.partition("/")[0]
+                recipient = _member(desk)
                 self._is_the_end(member, (member, bulletin_id), recipient, state, reason)
 
     def _is_the_end(
@@ -340,8 +334,14 @@ class Histories(RuleBasedStateMachine):
             assert not {alarm for alarm in raised if alarm[0] not in allowed}, member
 
 
-def _machine(number: int) -> Callable[[], RuleBasedStateMachine]:
-    return seed(number)(type("SeededHistories", (Histories,), {}))
+def _member(desk: str) -> str:
+    return desk.partition("/")[0]
+
+
+def _machine(number: int) -> type[RuleBasedStateMachine]:
+    made = type("SeededHistories", (Histories,), {})
+    seed(number)(made)
+    return made
 
 
 @pytest.mark.timeout(4 * 3600 if SOAK else 400)

@@ -1,4 +1,4 @@
-"""A hub, or a line, that lies to real nodes: the right party notices, the sender is never blamed, nothing is lost."""
+"""A hub, or a line, that lies to nodes: the right party notices, no sender is blamed, nothing is lost."""
 
 from __future__ import annotations
 
@@ -83,13 +83,11 @@ def _nobody_is_blamed(history: History, sent: list[str]) -> None:
 @pytest.mark.parametrize("told", LIES, ids=lambda told: told.name)
 def test_a_lie_is_noticed_and_does_no_lasting_harm(history: History, told: Told) -> None:
     """While it lasts nothing false is believed; once it is over everything arrives, once."""
+    history.wire.lie = told.lie
+    _everybody_works(history)
     sent = _send(history)
-    if told.noticed_by == SENDER or not told.noticed_by:
-        history.wire.lie = told.lie
     for _ in range(LYING_ROUNDS):
-        # To the recipient it is told once there is something to lie about.
         _everybody_works(history)
-        history.wire.lie = told.lie
         history.later(minutes=10)
     history.later(hours=told.hours)
     _everybody_works(history)

@@ -85,6 +85,7 @@ def _desk_info(
     return DeskInfo(
         desk=desk,
         names=view.names,
+        member_names=directory.council.members[desk.partition("/")[0]].names,
         kind=view.kind,
         functions=tuple(sorted(view.functions)),
         receives=state.sealing_key(desk, at) is not None,

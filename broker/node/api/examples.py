@@ -187,7 +187,8 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
         "desks": [
             {
                 "desk": "tn/main",
-                "names": {"ar": "تونس", "fr": "Tunisie", "en": "Tunisia"},
+                "names": {"ar": "المكتب الرئيسي", "fr": "Bureau central", "en": "Main desk"},
+                "member_names": {"ar": "تونس", "fr": "Tunisie", "en": "Tunisia"},
                 "kind": "state",
                 "functions": ["main"],
                 "receives": True,

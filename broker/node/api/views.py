@@ -170,12 +170,14 @@ class MarkingView(Message):
 class DeskInfo(Message):
     """A desk of the directory in force.
 
-    `receives` is false while it has no sealing key: what is sent to it waits. `may_send` are the kinds
-    that the access rules let this token's desk send there, asked with the least marking.
+    `names` are what its member calls it, `member_names` what the council calls the member. `receives` is
+    false while it has no sealing key: what is sent to it waits. `may_send` are the kinds that the access
+    rules let this token's desk send there, asked with the least marking.
     """
 
     desk: DeskId
     names: Names
+    member_names: Names
     kind: str
     functions: tuple[DeskFunction, ...]
     receives: bool

@@ -126,6 +126,20 @@ def test_it_cannot_be_shorter_or_longer(made: Made, data: st.DataObject) -> None
         open_archive(made.altered(whole + more), PASSPHRASE)
 
 
+@pytest.mark.parametrize("name", [MANIFEST, SEAL])
+def test_a_manifest_has_one_form(made: Made, name: str) -> None:
+    """Its own two headers are as we write them: another time or owner in them is refused."""
+    whole = made.path.read_bytes()
+    start = next(
+        n for n in range(0, len(whole), 512) if whole[n:].startswith(name.encode() + b"\0")
+    )
+    info = tarfile.TarInfo.frombuf(whole[start : start + 512], "ascii", "strict")
+    info.mtime += 1
+    altered = whole[:start] + info.tobuf(tarfile.GNU_FORMAT) + whole[start + 512 :]
+    with pytest.raises(VerificationError, match="manifest"):
+        open_archive(made.altered(altered), PASSPHRASE)
+
+
 def forge(made: Made, *names: str, keystore: Keystore | None = None) -> Path:
     """An archive that holds what an attacker likes, sealed by whatever keystore there is."""
     contents = {source.name: source.path.read_bytes() for source in made.sources}
@@ -167,6 +181,17 @@ def test_no_name_leads_out_of_the_directory(made: Made, name: str) -> None:
     """Even an archive that is sealed rightly may not name such files."""
     with pytest.raises(VerificationError, match="manifest"):
         open_archive(forge(made, name), PASSPHRASE)
+
+
+def test_the_manifest_is_as_compact_as_we_write_it(made: Made) -> None:
+    """The same values in other bytes are another manifest."""
+    whole = made.path.read_bytes()
+    described = dump_json(made.manifest)
+    spaced = described.replace(b'"v":1', b'"v": 1')
+    rest = whole[512 + len(described) + len(archive._padding(len(described))) :]
+    start = archive._header(MANIFEST, len(spaced), AT) + spaced + archive._padding(len(spaced))
+    with pytest.raises(VerificationError, match="manifest"):
+        open_archive(made.altered(start + rest), PASSPHRASE)
 
 
 def test_a_file_is_named_once(made: Made) -> None:

@@ -196,7 +196,8 @@ def test_node_with_another_certificate_gets_no_token(
     """A node that cannot prove to be the one trusted is not told the token."""
     options = node.options[:4]
     result = barid("bulletin", "send", document, "--to", "tn/main", *options)
-    assert (result.exit_code, node.asked) == (Exit.UNREACHABLE, [])
+    assert (result.exit_code, node.asked) == (Exit.CONFIGURATION, [])
+    assert "--ca" in result.stderr
 
 
 def test_token_is_not_sent_in_the_clear(barid: Barid, document: Path, node: FakeNode) -> None:

@@ -23,7 +23,8 @@ DIRECTORY: dict[str, Any] = {
     "desks": [
         {
             "desk": "td/main",
-            "names": {"ar": "تشاد", "fr": "Tchad", "en": "Chad"},
+            "names": {"ar": "td/main", "fr": "td/main", "en": "td/main"},
+            "member_names": {"ar": "تشاد", "fr": "Tchad", "en": "Chad"},
             "kind": "state",
             "functions": ["main"],
             "receives": False,
@@ -31,7 +32,8 @@ DIRECTORY: dict[str, Any] = {
         },
         {
             "desk": "tn/judicial",
-            "names": {"ar": "تونس", "fr": "Tunisie", "en": "Tunisia"},
+            "names": {"ar": "النيابة", "fr": "Parquet", "en": "Prosecutor"},
+            "member_names": {"ar": "تونس", "fr": "Tunisie", "en": "Tunisia"},
             "kind": "state",
             "functions": ["judicial"],
             "receives": True,
@@ -73,7 +75,7 @@ def test_list_has_desks_and_groups_in_the_reader_s_language(barid: Barid, node: 
     assert rows == [
         ["DESK", "FUNCTIONS", "RECEIVES", "YOU", "MAY", "SEND", "NAME"],
         ["td/main", "main", "NOT", "YET", "2", "kinds", "تشاد"],
-        ["tn/judicial", "judicial", "yes", "NOTHING", "تونس"],
+        ["tn/judicial", "judicial", "yes", "NOTHING", "تونس:", "النيابة"],
         [],
         ["GROUP", "DESKS", "NAME"],
         ["cen_sad", "1", "الساحل"],

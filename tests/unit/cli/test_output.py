@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 import unicodedata
 
 import pytest
@@ -69,6 +71,42 @@ def test_table_does_not_read_markup(capsys: pytest.CaptureFixture[str]) -> None:
     """A title with brackets is shown as it was written."""
     print_table(("TITLE",), [("[red]alarm[/red]",)])
     assert "[red]alarm[/red]" in capsys.readouterr().out
+
+
+WIDE = [
+    "FROM     ID                    FATE  TITLE",
+    "ly/main  019ab5f0-1c2d-7e3f          قافلة",
+    "ne/main  019ab5f0-1c2d-7e3f-8        ID 7 NO",
+]
+NARROW = [
+    "FROM ly/main  ID 019ab5f0-1c2d-7e3f",
+    "TITLE قافلة",
+    "",
+    "FROM ne/main",
+    "ID 019ab5f0-1c2d-7e3f-8",
+    "TITLE ID 7 NO",
+    "",
+]
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(60, WIDE), (36, NARROW)], ids=["wide", "narrow"])
+def test_table_in_a_terminal_folds_no_id(
+    columns: int,
+    shown: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it is too narrow each row is a paragraph without empty cells; a cell is one line anyway."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    rows = [
+        ("ly/main", "019ab5f0-1c2d-7e3f", "", "قافلة"),
+        ("ne/main", "019ab5f0-1c2d-7e3f-8", "", "ID 7\nNO"),
+    ]
+    print_table(("FROM", "ID", "FATE", "TITLE"), rows)
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert [line.rstrip() for line in printed.splitlines()] == shown
 
 
 def test_refusal_names_rule_and_advice() -> None:

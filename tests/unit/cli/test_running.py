@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from broker.certificates import current_pair, self_signed, try_out
-from broker.cli import running
 from broker.cli.exits import Exit
 from broker.cli.options import utc_now
 from broker.settings import Listen, load_hub, load_node
 from schemas.directory import HubDescription
-from schemas.errors import ConfigurationError
 from schemas.loader import parse
 from tests.unit.cli.conftest import Barid
 
@@ -194,11 +192,7 @@ def test_a_doctor_of_a_new_node(barid: Barid, node: Path) -> None:
     assert (done.exit_code, "correct config.json" in done.stdout) == (Exit.CONFIGURATION, True)
 
 
-def test_a_level_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The levels are told."""
-    monkeypatch.setenv("BARID_LOG_LEVEL", "loud")
-    with (
-        pytest.raises(ConfigurationError, match="debug, info, warning, error"),
-        running.logging_configured(),
-    ):
-        pass
+def test_a_level_that_is_none(barid: Barid, hub: Path) -> None:
+    """The levels are told, and nothing is served."""
+    done = barid("hub", "serve", "--data", hub, "--log-level", "loud")
+    assert (done.exit_code, "debug, info, warning, error" in done.stderr) == (Exit.USAGE, True)

@@ -78,7 +78,9 @@ def test_the_list_shows_what_became_of_each(barid: Barid, node: FakeNode) -> Non
     common |= {"precedence": "flash", "received": AT}
     hidden = common | {"id": new_id(), "withdrawn": WITHDRAWN}
     older = common | {
-        "id": new_id(), "title": {"en": "An old route"}, "superseded_by": new_id(),
+        "id": new_id(),
+        "title": {"en": "An old route"},
+        "superseded_by": new_id(),
         "marking": {"tlp": "red", "classification": "secret"},
     }
     node.answer(INBOX, {"bulletins": [hidden, older]})
@@ -113,7 +115,10 @@ def exported(node: FakeNode, *names: str) -> tuple[str, bytes]:
     """A bulletin with attachments that the node gives away; its id and exact bytes."""
     members = [
         {
-            "id": new_id(), "name": name, "media_type": "image/jpeg", "size": len(FILE),
+            "id": new_id(),
+            "name": name,
+            "media_type": "image/jpeg",
+            "size": len(FILE),
             "sha256": hashlib.sha256(FILE).hexdigest(),
         }
         for name in names
@@ -123,7 +128,8 @@ def exported(node: FakeNode, *names: str) -> tuple[str, bytes]:
     document = json.dumps(answer["bulletin"], ensure_ascii=False, indent=3).encode()
     bulletin_id = answer["bulletin"]["id"]
     view = EXAMPLES[ExportView] | {
-        "verified": answer["verified"], "marks": {},
+        "verified": answer["verified"],
+        "marks": {},
         "document": base64.b64encode(document).decode(),
     }
     place = f"{INBOX}/ly/main/{bulletin_id}"

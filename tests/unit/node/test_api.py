@@ -53,6 +53,7 @@ def test_the_directory_says_who_may_be_sent_what(agency: Agency) -> None:
     others = [kind for kind in Kind if kind is not Kind.JUDICIAL_REQUEST]
     assert desks["ly/main"]["may_send"] == others
     assert desks["ly/main"]["receives"]
+    assert desks["ly/main"]["member_names"] == {"ar": "ليبيا", "fr": "Libye", "en": "Libya"}
     assert desks["auc/audit"]["may_send"] == []
     judicial = agency.call("GET", "/v1/directory", "judicial").json()
     shown = {desk["desk"]: desk["may_send"] for desk in judicial["desks"]}

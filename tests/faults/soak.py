@@ -1,0 +1,108 @@
+"""The long run: every test of faults with the full numbers, and what came of it as docs/soak.md.
+
+Run as `python -m tests.faults.soak`, which `make soak` does. The numbers are set by `BARID_SOAK_KILLS` and
+`BARID_SOAK_HISTORIES`; the document says how many were really done.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from tests.bench.machine import description
+
+PROJECT: Final = Path(__file__).parents[2]
+REPORT: Final = PROJECT / "docs" / "soak.md"
+
+RUNS: Final = (
+    ("kill -9 of hub and nodes at random moments", "tests/faults/test_kill_rounds.py"),
+    ("random histories against a model", "tests/exchange/test_histories.py"),
+    ("a 100 MiB attachment, killed ten times", "tests/faults/test_attachment_kill.py"),
+    ("kill -9 of the hub at every commit point", "tests/faults/test_hub_kill.py"),
+    ("power cuts, seen by strace", "tests/faults/test_power_loss.py"),
+    ("full and read-only disks, a locked database", "tests/faults/test_full_disk.py"),
+)
+
+_TOLD: Final = re.compile(
+    r"^(seed .*|[0-9]+ rounds.*|[0-9]+ histories.*|\{.*MiB.*\})$", re.MULTILINE
+)
+_SUMMARY: Final = re.compile(r"^(?:=+ )?([0-9]+ (?:passed|failed|skipped).*?) in ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run came to."""
+
+    title: str
+    path: str
+    summary: str
+    told: tuple[str, ...]
+    seconds: float
+    is_sound: bool
+
+
+def run(title: str, path: str) -> Result:
+    """Run one file of tests with the full numbers."""
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", path]
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, "BARID_SOAK": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - start
+    summary = _SUMMARY.findall(done.stdout)
+    told = tuple(_TOLD.findall(done.stdout))
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout[-20_000:])
+    return Result(
+        title, path, summary[-1] if summary else "no end", told, seconds, done.returncode == 0
+    )
+
+
+def report(results: list[Result], began: datetime) -> str:
+    """The document."""
+    return "\n".join(_lines(results, began)) + "\n"
+
+
+def _lines(results: list[Result], began: datetime) -> Iterator[str]:
+    yield "# Soak\n"
+    yield "Written by `make soak`; not by hand. What the tests do in small, with the long numbers.\n"
+    yield f"- {began:%Y-%m-%d %H:%M} UTC"
+    yield f"- {description()}"
+    for name in ("BARID_SOAK_KILLS", "BARID_SOAK_HISTORIES"):
+        if name in os.environ:
+            yield f"- `{name}={os.environ[name]}`: fewer than the full number"
+    yield "\n| what | tests | result | minutes | said |"
+    yield "| --- | --- | --- | --- | --- |"
+    for each in results:
+        told = "; ".join(each.told)
+        minutes = f"{each.seconds / 60:.1f}"
+        yield f"| {each.title} | `{each.path}` | {each.summary} | {minutes} | {told} |"
+
+
+def main() -> int:
+    """Run all. Returns the exit code: 0 where everything was sound."""
+    began, results = datetime.now(UTC), []
+    for title, path in RUNS:
+        result = run(title, path)
+        results.append(result)
+        print(f"{result.summary} in {result.seconds:.0f} s: {title}", flush=True)  # noqa: T201
+        REPORT.write_text(report(results, began))
+    return 0 if all(each.is_sound for each in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
