@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from sqlalchemy.exc import OperationalError
 
 from broker.node.api.access import Serving
 from broker.node.api.alarm_routes import router as alarm_router
@@ -33,8 +34,9 @@ from broker.node.pacing import Pace
 from broker.node.sync import Sync
 from broker.node.watching import node_metrics, why_not_ready
 from broker.operating import operator_served
-from broker.serving import NO_TELEMETRY, answer_problems, serve
+from broker.serving import NO_TELEMETRY, answer_problems, problem_response, serve
 from broker.settings import Listen, load_node
+from schemas.errors import Problem
 from schemas.loader import dump_json
 
 OPENAPI_PATH: Final = "/openapi.json"
@@ -79,8 +81,17 @@ def wire(home: Home, line: Line, clock: Clock, pace: Pace) -> FastAPI:
     for each in ROUTERS:
         app.include_router(each)
     answer_problems(app)
+    app.add_exception_handler(OperationalError, _takes_nothing)
     _describe(app)
     return app
+
+
+async def _takes_nothing(_request: Request, error: Exception) -> Response:
+    """Tell a full disk from a database that is locked or read-only; either way nothing was written."""
+    is_full = isinstance(error, OperationalError) and "is full" in str(error.orig)
+    if is_full:
+        return problem_response(Problem("disk-full", "the node's disk has no room"))
+    return problem_response(Problem("busy", "the node's database takes nothing"))
 
 
 def _describe(app: FastAPI) -> None:

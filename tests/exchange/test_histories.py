@@ -315,6 +315,8 @@ class Histories(RuleBasedStateMachine):
             return
         assert state in ENDED, (named, recipient, state, reason)
         if recipient not in self.restored:
+            if member not in self.restored:
+                assert (state == "withdrawn") == (named in self.withdrawn), (named, recipient)
             was_read = named in self.opened[recipient]
             assert was_read == (state == "read" or (state, reason) == ("withdrawn", "read")), named
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,17 +114,6 @@ def test_documentation_lists_the_variables() -> None:
         options | {each for each in SOURCES if each.startswith("BARID_")} | {"BARID_SHARED_DATA"}
     )
     assert {row[0].strip("`") for row in table("Environment")} == known
-
-
-def test_documentation_calls_commands_as_they_are() -> None:
-    """Every option in the documentation's examples is one of its command."""
-    wrong = []
-    text = DOCUMENT.replace("\\\n", " ")
-    for line in re.findall(r"^ {4,}(?:\(umask 077; )?(barid .+)$", text, re.MULTILINE):
-        name = max((name for name in COMMANDS if f"{line} ".startswith(f"{name} ")), key=len)
-        known = {option for each in COMMANDS[name].params for option in each.opts}
-        wrong += [f"{name} {word}" for word in re.findall(r"--[a-z-]+", line) if word not in known]
-    assert wrong == []
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
-"""What people type: addresses, durations, times."""
+"""What people type: desks, ids, addresses, durations, times."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import typer
 
+from broker.cli.exits import Exit
 from broker.cli.options import read_address, read_moment, utc_now
 from broker.settings import Listen
+from tests.unit.cli.conftest import Barid
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -58,3 +61,60 @@ def test_now_has_whole_seconds_in_utc() -> None:
     """The protocol's times have no fractions."""
     now = utc_now()
     assert (now.microsecond, now.tzinfo) == (0, UTC)
+
+
+ID = "019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bulletin", "new", "--kind", "threat_bulletin", "--desk", "{}"),
+        ("bulletin", "send", "b.json", "--to", "tn/main", "--to", "{}"),
+        ("bulletin", "resend", ID, "--desk", "ly/main", "--to", "{}"),
+        ("inbox", "read", "{}", ID, "--desk", "ly/main"),
+        ("inbox", "list", "--desk", "{}"),
+        ("desk", "show", "{}"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("typed", ["libya", "LY/main", "ly/", "ly/main/x", "../x"])
+def test_what_is_no_desk_is_explained_before_anybody_is_called(
+    words: tuple[str, ...], typed: str, barid: Barid, tmp_path: Path
+) -> None:
+    """The form that a desk has, and the command that lists them; there is no node to ask here."""
+    result = barid(*(word.format(typed) for word in words), *_options(tmp_path, words))
+    assert (result.exit_code, result.stdout) == (Exit.USAGE, "")
+    assert "is no desk: MEMBER/UNIT, as tn/main" in _plain(result.stderr)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bulletin", "status", "{}", "--desk", "ly/main"),
+        ("bulletin", "withdraw", "{}", "--desk", "ly/main", "--reason", "x"),
+        ("inbox", "save", "tn/main", "{}", "--desk", "ly/main", "--out", "x"),
+        ("release", "show", "{}", "--desk", "ly/main"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("typed", ["0000", ID.upper(), ID + "0", ID.replace("-7", "-4")])
+def test_what_is_no_id_is_explained_before_anybody_is_called(
+    words: tuple[str, ...], typed: str, barid: Barid, tmp_path: Path
+) -> None:
+    """Which commands show ids."""
+    result = barid(*(word.format(typed) for word in words), *_options(tmp_path, words))
+    assert (result.exit_code, result.stdout) == (Exit.USAGE, "")
+    assert "is no bulletin's id" in _plain(result.stderr)
+
+
+def _options(folder: Path, words: tuple[str, ...]) -> tuple[object, ...]:
+    """Those of a node that is not there."""
+    token = folder / "token"
+    token.touch(mode=0o600)
+    return () if words[1] == "new" else ("--node", "https://127.0.0.1:9", "--token-file", token)
+
+
+def _plain(text: str) -> str:
+    """What stands in the frame of an error, on one line."""
+    return " ".join(text.replace("│", " ").split())
