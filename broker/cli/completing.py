@@ -20,23 +20,21 @@ _TIMEOUT_SECONDS: Final = 2.0
 """Who presses the key waits no longer than this."""
 
 
-def complete_desks(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Desks of the directory that begin so."""
-    listed = _ask(ctx, "/directory").get("desks", ())
-    return [each["desk"] for each in listed if each["desk"].startswith(incomplete)]
+def complete_desks(ctx: typer.Context) -> list[str]:
+    """Desks of the directory; typer keeps those that begin as what was typed."""
+    return [each["desk"] for each in _ask(ctx, "/directory").get("desks", ())]
 
 
-def complete_groups(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Groups of the council that begin so."""
-    listed = _ask(ctx, "/directory").get("groups", ())
-    return [each["group"] for each in listed if each["group"].startswith(incomplete)]
+def complete_groups(ctx: typer.Context) -> list[str]:
+    """Groups of the council."""
+    return [each["group"] for each in _ask(ctx, "/directory").get("groups", ())]
 
 
-def complete_sent(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of own bulletins that begin so, the newest first."""
+def complete_sent(ctx: typer.Context) -> list[str]:
+    """Ids of own bulletins, the newest first."""
     desk = _given(ctx, "desk", "BARID_DESK")
-    listed = _ask(ctx, f"/desks/{desk}/bulletins").get("bulletins", ()) if desk else ()
-    return [each["id"] for each in listed if each["id"].startswith(incomplete)]
+    listed = _ask(ctx, f"/desks/{desk}/bulletins") if desk else {}
+    return [each["id"] for each in listed.get("bulletins", ())]
 
 
 def _ask(ctx: typer.Context, path: str) -> dict[str, Any]:

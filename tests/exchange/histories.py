@@ -42,6 +42,7 @@ from broker.node.pacing import Pace
 from broker.node.setup import init_node, join_node
 from broker.node.sync import Sync
 from broker.settings import Listen, NodeSettings
+from schemas.bulletin.vocabularies import Precedence
 from schemas.loader import dump_json
 from tests.exchange.live import CHEAP, EXCHANGE, PASSPHRASE, LiveHub, now
 
@@ -165,9 +166,11 @@ class Node:
         with reading(self.home.engine) as connection:
             return {row.kind: row.text for row in connection.execute(select(tables.alarm))}
 
-    def hand_in(self, document: bytes, to: tuple[str, ...]) -> None:
+    def hand_in(
+        self, document: bytes, to: tuple[str, ...], precedence: Precedence = Precedence.ROUTINE
+    ) -> None:
         """An agency's bulletin is taken into the outbox."""
-        order = Order(self.desk, document, to)
+        order = Order(self.desk, document, to, precedence=precedence)
         queue(self.home, order, self.line.state, self.exchange.clock())
 
     def shown(self) -> list[Summary]:

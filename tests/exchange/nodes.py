@@ -25,6 +25,7 @@ from broker.node.home import load_invitation, open_home
 from broker.node.line import open_line
 from broker.node.pacing import Pace
 from broker.node.setup import Releasers, init_node, join_node
+from broker.serving import server_config
 from broker.settings import Listen, NodeSettings
 from schemas.bulletin.vocabularies import Kind
 from schemas.loader import dump_json
@@ -62,15 +63,12 @@ class LiveNode:
             }
         invitation = load_invitation(self.data, EXCHANGE)
         line = open_line(home, invitation, NodeFollowStore(home.engine), utc_now)
-        config = uvicorn.Config(
-            wire(home, line, utc_now, QUICK),
-            host="127.0.0.1",
-            port=self.port,
-            ssl_certfile=str(self.data / "tls.crt"),
-            ssl_keyfile=str(self.data / "tls.key"),
-            log_level="error",
-            timeout_graceful_shutdown=1,
-        )
+        app = wire(home, line, utc_now, QUICK)
+        certificate, key = self.data / "tls.crt", self.data / "tls.key"
+        config = server_config(app, "127.0.0.1", self.port, certificate, key)
+        # On a thread uvloop does not close while a client has not ended its side of TLS.
+        config.loop = "asyncio"
+        config.timeout_graceful_shutdown = 1
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -31,7 +32,7 @@ from broker.hub import tables as hub_tables
 from broker.node import tables
 from broker.node.inbox.received import find_readable
 from broker.node.places import check_places
-from schemas.bulletin.vocabularies import Kind
+from schemas.bulletin.vocabularies import Kind, Precedence
 from schemas.errors import Problem
 from tests.exchange.histories import MEMBERS, Cut, History, Killed, Node, founded
 from tests.exchange.nodes import document
@@ -98,9 +99,9 @@ class Histories(RuleBasedStateMachine):
         others = [f"{other}/main" for other in MEMBERS if other != member]
         self._hand_in(member, *document(f"{member}/main", "news"), *others[: 1 if alone else 2])
 
-    @rule(member=members, which=st.integers(0, 100))
-    def withdraw(self, member: str, which: int) -> None:
-        """An agency withdraws one of its bulletins."""
+    @rule(member=members, which=st.integers(0, 100), urgent=st.booleans())
+    def withdraw(self, member: str, which: int, urgent: bool) -> None:
+        """An agency withdraws one of its bulletins; what is urgent overtakes what it withdraws."""
         own = [
             named
             for named in self.taken
@@ -117,8 +118,17 @@ class Histories(RuleBasedStateMachine):
                 withdraws=named[1],
                 reason={"en": "It was wrong."},
             )
-            if self._hand_in(member, bulletin_id, content):
+            precedence = Precedence.FLASH if urgent else Precedence.ROUTINE
+            if self._hand_in(member, bulletin_id, content, precedence=precedence):
                 self.withdrawn.add(named)
+
+    @rule(member=members, urgent=st.booleans())
+    def change_of_mind(self, member: str, urgent: bool) -> None:
+        """It sends something, and withdraws that before anybody has fetched it."""
+        self.send(member, alone=False)
+        self.history.work(member)
+        self.withdraw(member, which=-1, urgent=urgent)
+        self.history.work(member)
 
     @rule(member=members, which=st.integers(0, 100))
     def read(self, member: str, which: int) -> None:
@@ -184,6 +194,7 @@ class Histories(RuleBasedStateMachine):
             self.restored.add(member)
             self.history.nodes[member].restore(archives[which % len(archives)])
 
+    @precondition(lambda self: not self.keyless)
     @rule(member=members)
     def lose_keys(self, member: str) -> None:
         """It comes back from the day before it made its sealing key."""
@@ -220,10 +231,17 @@ class Histories(RuleBasedStateMachine):
     def _may_be_withdrawn(self, named: Named) -> bool:
         return named not in self.withdrawn and b'"withdraws"' not in self.taken[named]
 
-    def _hand_in(self, member: str, bulletin_id: str, content: bytes, *to: str) -> bool:
+    def _hand_in(
+        self,
+        member: str,
+        bulletin_id: str,
+        content: bytes,
+        *to: str,
+        precedence: Precedence = Precedence.ROUTINE,
+    ) -> bool:
         """Whether the node took it; a restored one does not know what it withdraws."""
         try:
-            self.history.nodes[member].hand_in(content, to)
+            self.history.nodes[member].hand_in(content, to, precedence)
         except Problem as problem:
             if problem.word != "original-unknown" or member not in self.restored:
                 raise
@@ -289,11 +307,9 @@ class Histories(RuleBasedStateMachine):
                 continue
             assert recipient in self.keyless, (named, recipient)
             told = self.history.nodes[sender].states(bulletin_id).get(f"{recipient}/main")
-            rejected = told == ("rejected", "cannot_open")
-            assert rejected or named in self.seen[recipient] or sender in self.restored, (
-                named,
-                told,
-            )
+            ended = told == ("rejected", "cannot_open") or named in self.withdrawn
+            seen = named in self.seen[recipient] or sender in self.restored
+            assert ended or seen, (named, told)
 
     def _senders_know_the_end(self) -> None:
         for (member, bulletin_id), states in self._ends().items():

@@ -17,11 +17,11 @@ from schemas.loader import dump_json, parse
 from schemas.receipts import Receipt
 from tests.exchange.acting import envelope_id, submit, verified
 from tests.exchange.hostile_claims import CLAIMS, SMALL_ORDER, weakened
-from tests.exchange.hostile_crafting import Call, Row, call_of
+from tests.exchange.hostile_crafting import Call, Row, call_of, honest, signed
 from tests.exchange.hostile_requests import REQUESTS
 from tests.exchange.hostile_texts import TEXTS
 from tests.exchange.live import EXCHANGE, LiveHub, new_id, now, run
-from tests.exchange.raw import http, problem, rows, word
+from tests.exchange.raw import bare, http, problem, rows, word
 
 ROWS: Final = (*TEXTS, *CLAIMS, *REQUESTS)
 
@@ -81,6 +81,19 @@ def test_the_table_is_wide_enough() -> None:
     """At least 60 submissions, none twice, and at least 25 kinds of problems."""
     assert len({row.name for row in ROWS}) == len(ROWS) >= 60
     assert len({row.word for row in ROWS}) >= 25
+
+
+def test_a_length_that_is_too_short_ends_the_envelope(hub: LiveHub, client: httpx.Client) -> None:
+    """What is read is what was announced: it is not what was digested, and the rest is no request."""
+    call = signed(hub, honest(hub))
+    before = rows(hub)
+    fields = {**call.headers, "Host": "hub", "Content-Length": str(len(call.body) - 20)}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    answer = bare(hub, f"POST {call.target} HTTP/1.1\r\n{lines}\r\n".encode() + call.body)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"201 Created" not in answer
+    assert rows(hub) == before
+    assert _send(client, signed(hub, honest(hub))).status_code == httpx.codes.CREATED
 
 
 def test_ids_that_another_took_first_hurt_nobody(hub: LiveHub) -> None:

@@ -28,7 +28,8 @@ RUNS: Final = (
     ("a 100 MiB attachment, killed ten times", "tests/faults/test_attachment_kill.py"),
     ("kill -9 of the hub at every commit point", "tests/faults/test_hub_kill.py"),
     ("power cuts, seen by strace", "tests/faults/test_power_loss.py"),
-    ("full and read-only disks, a locked database", "tests/faults/test_full_disk.py"),
+    ("the hub on a full disk, and its database locked", "tests/faults/test_full_disk.py"),
+    ("a node on a full disk, and its database read-only", "tests/faults/test_full_disk_node.py"),
 )
 
 _TOLD: Final = re.compile(

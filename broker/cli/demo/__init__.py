@@ -1,5 +1,5 @@
-"""`barid demo`: the first exchange, told as a story in which every step is checked.
+"""`barid demo`: an exchange of nine states, told as a story in which every step is checked.
 
-May import `broker.cli`; `main` adds the command, `make demo` runs it. `story` tells, `world` holds the
-directories and commands, `processes` runs them.
+May import `broker.cli`; `main` adds the command, `make demo` runs it. `story` has the chapters in their order,
+`stage` what they act on, `world` the directories and commands, `processes` runs them.
 """

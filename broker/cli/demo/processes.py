@@ -92,7 +92,7 @@ class Processes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._kept:
+        if kind is not None or not self._kept:
             for server in self._servers.values():
                 server.terminate()
             for name in reversed(list(self._servers)):

@@ -47,7 +47,12 @@ router = APIRouter(prefix="/v1")
     responses={
         202: example_of(QueuedView, "In the outbox: from here nothing is lost."),
         **problems(
-            *BULLETIN_PROBLEMS, "id-taken", "access-denied", "not-released", "release-differs"
+            *BULLETIN_PROBLEMS,
+            "id-taken",
+            "access-denied",
+            "not-released",
+            "release-differs",
+            "disk-full",
         ),
     },
     openapi_extra=BODY,

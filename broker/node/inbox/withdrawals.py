@@ -68,7 +68,8 @@ def apply_earlier(
     Returns:
         Whether it is withdrawn: nothing of it is ever shown, and `withdrawn` is the answer it is owed.
     """
-    if header.bulletin is not None:
+    if header.withdraws is not None:
+        # A withdrawal cannot be withdrawn or superseded.
         return False
     row = find_shown(connection, desk, header.from_, header.bulletin.id)
     if row is None:

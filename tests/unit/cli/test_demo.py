@@ -129,7 +129,7 @@ def test_servers_end_with_the_block(tmp_path: Path, sleeper: tuple[str, ...]) ->
     with pytest.raises(RuntimeError, match="inside"):
         _fail_inside(Processes(tmp_path, PASSPHRASE), sleeper, started, keep=False)
     assert len(started) == 2
-    assert [each for each in started if _runs(each)] == []
+    assert _left(started) == []
 
 
 def test_kept_servers_are_stopped_by_a_failure(tmp_path: Path, sleeper: tuple[str, ...]) -> None:
@@ -137,7 +137,7 @@ def test_kept_servers_are_stopped_by_a_failure(tmp_path: Path, sleeper: tuple[st
     started: list[int] = []
     with pytest.raises(RuntimeError, match="inside"):
         _fail_inside(Processes(tmp_path, PASSPHRASE), sleeper, started, keep=True)
-    assert [each for each in started if _runs(each)] == []
+    assert _left(started) == []
 
 
 def test_server_is_a_process_of_its_own(tmp_path: Path, sleeper: tuple[str, ...]) -> None:
@@ -153,7 +153,7 @@ def test_server_is_a_process_of_its_own(tmp_path: Path, sleeper: tuple[str, ...]
         assert _state(ids[0]) != "T"
         assert processes.kill("node-ly") == ids[0]
         processes.stop("node-tn")
-        assert [each for each in ids if _runs(each)] == []
+        assert _left(ids) == []
 
 
 def test_server_that_ends_by_itself_is_a_failure(tmp_path: Path) -> None:
@@ -240,6 +240,14 @@ def _state(process_id: int) -> str:
     """The letter of a process's state, as `ps` shows it."""
     time.sleep(0.05)
     return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _left(started: list[int]) -> list[int]:
+    """Those that still run; they are ended here, for the test's own process would wait for them."""
+    running = [each for each in started if _runs(each)]
+    for each in running:
+        os.kill(each, signal.SIGKILL)
+    return running
 
 
 def _runs(process_id: int) -> bool:

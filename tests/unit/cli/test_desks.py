@@ -183,4 +183,6 @@ def _completed(typed: str) -> list[str]:
         "COMP_CWORD": str(len(line.split()) - 1),
     }
     result = runner.invoke(app, [], prog_name="barid", env=environment)
+    assert isinstance(result.exception, SystemExit | None)
+    assert result.stderr == ""
     return result.stdout.split()

@@ -7,12 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from broker.db import writing
+from broker.node.home import Home
+from broker.node.places import check_places
 from broker.node.restored import RESTORED_FILE, Restoration, Work, marker_bytes
 from schemas.errors import ConfigurationError
+from tests.unit.node.bench import Bench
 from tests.unit.node.reader import Reader, arrive
-from tests.unit.node.world import at, copy_home
+from tests.unit.node.world import NodeWorld, at, copy_home
 
 DESKS = ("tn/judicial", "tn/main")
+
+
+@pytest.fixture
+def bench(world: NodeWorld, ly: Home) -> Bench:
+    """ly's node, which has not looked at the log yet."""
+    return Bench(world, ly)
 
 
 @pytest.fixture
@@ -85,6 +95,24 @@ def test_what_it_did_since_its_backup_is_one_alarm(reader: Reader, backup: Reade
     reader.answer()
     asyncio.run(backup.sender.watch())
     assert backup.alarms() == {"restored", "foreign-acknowledgement"}
+
+
+def test_a_backup_of_before_its_first_day_knows_what_it_did_since(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """What it sent after that backup leaves no gap among its places, and is one alarm."""
+    folder = tmp_path / "early"
+    folder.mkdir()
+    bench.home.engine.dispose()
+    early = Bench(bench.world, copy_home(bench.home, folder))
+    bench.queue("tn/main")
+    bench.send()
+    asyncio.run(early.sender.watch(at(minutes=5)))
+    assert early.alarms().keys() == {"restored"}
+    early.queue("tn/main")
+    early.send()
+    with writing(early.home.engine) as connection:
+        assert check_places(connection, "ly/main", early.world.now) == ()
 
 
 def test_the_marker_goes_once_every_desk_has_done_everything(tmp_path: Path) -> None:
