@@ -32,6 +32,11 @@ _PLACE: Final = _NEW_PLACE.on_conflict_do_update(
 )
 
 
+_PAIRS_MAX: Final = 8_000
+"""Asked for at once: an ordinary SQLite takes 32,766 values in a statement, and 512 envelopes to 500 desks
+each would bring half a million."""
+
+
 @dataclass(frozen=True, slots=True)
 class Before:
     """Of the submissions of one batch: from before it, and from its works that were applied so far."""
@@ -48,7 +53,11 @@ class Before:
         """Ask: three questions for a batch, instead of five for each submission."""
 
         def ask(question: Select[Any], pairs: set[tuple[str, str]]) -> Sequence[Row[Any]]:
-            return connection.execute(question, {"pairs": sorted(pairs)}).all()
+            left, rows = sorted(pairs), list[Row[Any]]()
+            for start in range(0, len(left), _PAIRS_MAX):
+                some = {"pairs": left[start : start + _PAIRS_MAX]}
+                rows.extend(connection.execute(question, some))
+            return rows
 
         ids = ask(_IDS, {(each.from_, each.id) for each in headers})
         bulletins = ask(_BULLETINS, {(each.from_, each.bulletin.id) for each in headers})

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from broker.db import reading
 from broker.hub.ledger import Answer, Batch
-from broker.hub.sequencer import Sequencer
+from broker.hub.sequencer import LAST_RANK, Sequencer
 from broker.hub.tables import EXPIRED_UNANSWERED, body, envelope, party, slot
 from schemas.entries import EnvelopeExpired
 from schemas.errors import BaridError
@@ -103,7 +103,7 @@ async def sweep(engine: Engine, sequencer: Sequencer, now_unix: Callable[[], int
         try:
             while await asyncio.to_thread(_is_anything_due, engine, now_unix()):
                 # One after the other: between two of them the sequencer takes whatever else has come.
-                await sequencer.submit(Expire())
+                await sequencer.submit(Expire(), rank=LAST_RANK)
         except (BaridError, SQLAlchemyError) as error:
             # A task that ended would never expire anything again; what is due stays so.
             _LOG.error("what has expired was not logged: %s", type(error).__name__)

@@ -63,7 +63,8 @@ async def post_envelope(request: Request) -> Response:
     data = await read_body(request, ENVELOPE_BYTES_MAX)
     caller = await caller_of(request, data)
     work = await asyncio.to_thread(prepare, data, caller.desk, hub.ledger, hub.now())
-    receipt = await hub.sequencer.submit(work)
+    rank = work.submission.header.precedence.rank
+    receipt = await hub.sequencer.submit(work, rank=rank, size_bytes=len(data))
     hub.inboxes.wake(work.submission.header.desks)
     return json_answer(receipt, 201)
 

@@ -1,12 +1,13 @@
 """The sequencer: one task that commits whatever arrived while the last commit ran.
 
 May import asyncio and the hub's ledger; routes submit works and wait, nothing else calls the ledger while the
-hub serves. The queue is bounded: who comes when it is full is told to come back.
+hub serves. The queue serves by rank and is bounded: who comes when it is full is told to come back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,11 +26,23 @@ nonce lives no longer than that, and the oldest go first."""
 QUEUE_MAX: Final = 4 * BATCH_ENVELOPES_MAX
 """Works waiting: a few batches, about 40 MB of ordinary envelopes."""
 
+QUEUE_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Bytes of what waits or is being written, as it was submitted: as many envelopes of the largest size as
+there may be works would be 4 GiB."""
+
+_MORE_FOR_FLASH: Final = 5 / 4
+"""Those of rank 0 may be a quarter more, in works and in bytes: a queue that is full of others turns no
+flash away."""
+
+LAST_RANK: Final = 4
+"""Behind every envelope: what nobody waits for."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     work: Work
     answer: asyncio.Future[Any]
+    size_bytes: int
 
 
 class Commits(Protocol):
@@ -44,7 +57,10 @@ class Sequencer:
 
     def __init__(self, ledger: Commits) -> None:
         self._ledger = ledger
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(QUEUE_MAX)
+        # The number keeps the order of arrival within one rank, and works from being compared.
+        self._queue: asyncio.PriorityQueue[tuple[int, int, _Waiting]] = asyncio.PriorityQueue()
+        self._numbers = itertools.count()
+        self._size_bytes = 0
         self._nonces: deque[tuple[str, int]] = deque(maxlen=NONCES_MAX)
         self._executor = ThreadPoolExecutor(1, "sequencer")
         self._task: asyncio.Task[None] | None = None
@@ -69,25 +85,34 @@ class Sequencer:
         """Have a request's nonce written with the next batch."""
         self._nonces.append((nonce, expires))
 
-    async def submit(self, work: Work) -> Any:
+    async def submit(self, work: Work, *, rank: int = 0, size_bytes: int = 0) -> Any:
         """Have a work written; returns its answer once the disk has it.
+
+        Args:
+            work: what to write.
+            rank: of an envelope's precedence, 0 for flash; small works of members go first as well.
+            size_bytes: of what was submitted, which is held in memory until it is answered.
 
         Raises:
             Problem: what the work raised, or `busy`.
         """
+        share = _MORE_FOR_FLASH if rank == 0 else 1
+        if self._queue.qsize() >= QUEUE_MAX * share:
+            raise Problem("busy", f"{self._queue.qsize()} submissions are waiting")
+        if self._size_bytes + size_bytes > QUEUE_BYTES_MAX * share:
+            raise Problem("busy", f"{self._size_bytes} bytes of submissions are waiting")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put_nowait(_Waiting(work, answer))
-        except asyncio.QueueFull:
-            raise Problem("busy", f"{QUEUE_MAX} submissions are waiting") from None
+        self._size_bytes += size_bytes
+        self._queue.put_nowait((rank, next(self._numbers), _Waiting(work, answer, size_bytes)))
         return await answer
 
     async def _run(self) -> None:
         while True:
-            waiting = [await self._queue.get()]
+            waiting = [(await self._queue.get())[-1]]
             while len(waiting) < BATCH_ENVELOPES_MAX and not self._queue.empty():
-                waiting.append(self._queue.get_nowait())
+                waiting.append(self._queue.get_nowait()[-1])
             results = await self._commit([each.work for each in waiting])
+            self._size_bytes -= sum(each.size_bytes for each in waiting)
             self._answer(waiting, results)
 
     async def _commit(self, works: list[Work]) -> list[Any]:

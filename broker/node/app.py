@@ -26,7 +26,7 @@ from broker.node.api.routes import router
 from broker.node.api.service import Node
 from broker.node.clock import Clock, utc_now
 from broker.node.follow_store import NodeFollowStore
-from broker.node.home import Home, load_invitation, open_home
+from broker.node.home import Home, load_invitation, open_home, served_alone
 from broker.node.line import Line, open_line
 from broker.node.openapi import document
 from broker.node.outbox.attachments import Uploads
@@ -35,7 +35,7 @@ from broker.node.sync import Sync
 from broker.node.watching import node_metrics, why_not_ready
 from broker.operating import operator_served
 from broker.serving import NO_TELEMETRY, answer_problems, problem_response, serve
-from broker.settings import Listen, load_node
+from broker.settings import Listen, NodeSettings, load_node
 from schemas.errors import Problem
 from schemas.loader import dump_json
 
@@ -116,11 +116,16 @@ def serve_node(data: Path, passphrase: bytes, listen: Listen | None = None) -> N
         listen: where, if not where the settings say.
 
     Raises:
-        ConfigurationError: something is missing, or the passphrase is wrong; says what to do.
+        ConfigurationError: something is missing, the passphrase is wrong, or another process serves the
+            directory; says what to do.
         VerificationError: a key file, or what was followed before, does not verify.
     """
     settings = load_node(data)
-    where = listen or settings.listen
+    with served_alone(data):
+        _serve_alone(data, passphrase, settings, listen or settings.listen)
+
+
+def _serve_alone(data: Path, passphrase: bytes, settings: NodeSettings, where: Listen) -> None:
     home = open_home(data, passphrase)
     line = open_line(
         home, load_invitation(data, home.exchange), NodeFollowStore(home.engine), utc_now

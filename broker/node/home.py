@@ -6,7 +6,10 @@ line open one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +30,7 @@ KEYSTORE_DIRECTORY: Final = "keystore"
 DATABASE_FILE: Final = "node.db"
 INVITATION_FILE: Final = "invitation.json"
 REQUEST_FILE: Final = "member-request.json"
+LOCK_FILE: Final = "serving.lock"
 
 DATABASE_KEY_NAME: Final = "database"
 MEMBER_KEY_NAME: Final = "member"
@@ -112,6 +116,31 @@ def look_home(data: Path, passphrase: bytes) -> Home:
     desks = {desk: _load_desk(keystore, desk) for desk in settings.desk_ids}
     engine = open_sqlcipher(data / DATABASE_FILE, keystore.get(DATABASE_KEY_NAME))
     return Home(data, settings, keystore, engine, desks)
+
+
+@contextmanager
+def served_alone(data: Path) -> Iterator[None]:
+    """Hold a data directory while a node serves it; the lock ends with the process, however it ends.
+
+    Two nodes on one directory would submit, answer and tell people twice, each behind the other's back.
+
+    Raises:
+        ConfigurationError: another process serves it, or there is no such directory.
+    """
+    path = data / LOCK_FILE
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be made: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise ConfigurationError(f"another process serves {data}: stop that one first") from error
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _load_desk(keystore: Keystore, desk: str) -> DeskKeys:

@@ -21,6 +21,7 @@ from broker.node.inbox import acknowledge
 from broker.node.line import Line
 from broker.node.outbox import answers, proofs, reseal, sealing, settle
 from broker.node.outbox.expiry import expire
+from broker.node.outbox.originals import withdraw
 from broker.node.places import RESTORED, check_places, note_places
 from broker.tlog.receipt import verify_receipt
 from keys.dsse import pae_sha256
@@ -265,21 +266,29 @@ class Sender:
             start = end
 
     async def _account_for_lost(self, openings: Sequence[Opening]) -> None:
-        """Note the places of what this desk sent after its backup: else they would look like a gap."""
+        """Note what this desk did after its backup.
+
+        The places of what it sent: else they would look like a gap. What it withdrew: else it would
+        leave again, also for desks that the withdrawal never went to.
+        """
         lost = await asyncio.to_thread(watch.lost_envelopes, self._home, self._desk, openings)
-        for envelope_id in lost:
-            receipt = (await self._client.status(self._desk, envelope_id)).receipt
+        for each in lost:
+            receipt = (await self._client.status(self._desk, each.envelope_id)).receipt
             verified = verify_receipt(receipt, self._line.follower.exchange_log)
             if not isinstance(verified.entry, EnvelopeAccepted):
                 raise Problem("entry-invalid", "the entry is not of an accepted envelope")
+            if verified.entry.pae != each.pae:
+                raise Problem("entry-invalid", "the entry is of another envelope")
             await self._line.prove(verified.checkpoint)
-            await asyncio.to_thread(self._note_lost, receipt)
+            await asyncio.to_thread(self._note_lost, receipt, each.withdraws)
 
-    def _note_lost(self, receipt: Receipt) -> None:
-        origin, desk = self._line.follower.exchange_log.origin, self._desk
+    def _note_lost(self, receipt: Receipt, withdraws: str | None) -> None:
+        origin, desk, now = self._line.follower.exchange_log.origin, self._desk, self._clock()
         with writing(self._home.engine) as connection:
             note_places(connection, desk, desk, origin, receipt.index, receipt.places, RESTORED)
-            check_places(connection, desk, self._clock())
+            check_places(connection, desk, now)
+            if withdraws is not None:
+                withdraw(connection, desk, withdraws, now)
 
     def _blame_hub(self, subject: str, problem: Problem) -> None:
         with writing(self._home.engine) as connection:

@@ -88,6 +88,8 @@ class Sync:
         self._since = dict.fromkeys(home.desks, 0)
         self._seen = (0, 0)
         self._tasks: asyncio.TaskGroup | None = None
+        self._overtaking: set[str] = set()
+        self._ranks: dict[str, set[int]] = {desk: set() for desk in home.desks}
         self._keys = {desk: self._backoff() for desk in home.desks}
         self._keys_after: dict[str, float] = {}
 
@@ -227,6 +229,9 @@ class Sync:
         sender = self._senders[desk]
 
         async def step() -> float:
+            if self._restoration.is_open(desk, Work.LOG):
+                # What it withdrew after its backup must not leave again: the log shows that first.
+                return self._pace.base_seconds
             submitted = await sender.send()
             # Something may have been sealed that waits for its attachments.
             self._uploads[desk].set()
@@ -317,18 +322,26 @@ class Sync:
     def _heard(self, desk: str, rank: int | None) -> None:
         """The event stream says that something waits, or begins or ends."""
         self._inbox[desk].set()
-        if rank is not None and self._tasks is not None:
-            self._tasks.create_task(self._overtake(desk, rank))
+        if rank is None or self._tasks is None:
+            return
+        self._ranks[desk].add(rank)
+        if desk not in self._overtaking:
+            self._overtaking.add(desk)
+            self._tasks.create_task(self._overtake(desk))
 
-    async def _overtake(self, desk: str, rank: int) -> None:
-        """Let what is urgent pass a long pass over the inbox."""
-        fetcher = self._fetchers[desk]
-        try:
-            if await fetcher.overtake(rank, functools.partial(self.owes_answers, desk)):
-                # A flash that came is told to people at once.
-                self.rounds.wake.set()
-        except Exception as error:  # noqa: BLE001 - as in `_forever`
-            await self._note_failure(f"{desk} inbox", error)
+    async def _overtake(self, desk: str) -> None:
+        """Let what is urgent pass a long pass over the inbox; what is heard meanwhile is looked at next."""
+        fetcher, heard = self._fetchers[desk], self._ranks[desk]
+        while heard:
+            rank = min(heard)
+            heard.clear()
+            try:
+                if await fetcher.overtake(rank, functools.partial(self.owes_answers, desk)):
+                    # A flash that came is told to people at once.
+                    self.rounds.wake.set()
+            except Exception as error:  # noqa: BLE001 - as in `_forever`
+                await self._note_failure(f"{desk} inbox", error)
+        self._overtaking.discard(desk)
         if fetcher.wanted:
             self._downloads[desk].set()
 

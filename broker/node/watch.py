@@ -1,12 +1,13 @@
 """Watching the exchange log: what it shows of the own desks, answered or said by somebody else.
 
-May import `schemas`, `keys.dsse` and the node's own rooms; `sync` feeds it the openings that concern a
+May import `schemas`, `keys` and the node's own rooms; `sync` feeds it the openings that concern a
 desk. What it finds wakes other work or raises an alarm; nothing is believed because of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -19,15 +20,18 @@ from broker.node.home import Home
 from broker.node.inbox.acknowledge import is_own
 from broker.node.outbox.answers import ask_again
 from broker.node.outbox.state import OutboxState
+from keys.dsse import verify_statement
 from keys.envelope import parse_header
+from keys.signing import VerifyingIdentity
 from schemas.acknowledgements import Acknowledgement
 from schemas.entries import AcknowledgementEntry, EnvelopeAccepted, parse_exchange_entry
 from schemas.envelope import Header
-from schemas.errors import ParseError
+from schemas.errors import ParseError, VerificationError
 from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.receipts import Opening
 from schemas.scalars import format_time
+from schemas.statements import PayloadType, Statement
 
 
 def watched_size(home: Home, desk: str) -> int | None:
@@ -69,8 +73,23 @@ def note_openings(
         connection.execute(new.on_conflict_do_update(index_elements=["desk"], set_={"size": size}))
 
 
-def lost_envelopes(home: Home, desk: str, openings: Sequence[Opening]) -> tuple[str, ...]:
-    """The ids of envelopes that a desk sent and this node does not know: it sent them after its backup."""
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """An envelope that the log shows as sent by a desk whose node, restored, knows nothing of it.
+
+    Args:
+        envelope_id: its id.
+        pae: SHA-256 of its PAE, hex.
+        withdraws: the own bulletin that it withdraws, where this node's own key signed that.
+    """
+
+    envelope_id: str
+    pae: str
+    withdraws: str | None
+
+
+def lost_envelopes(home: Home, desk: str, openings: Sequence[Opening]) -> tuple[Lost, ...]:
+    """Envelopes that a desk sent and this node does not know, since it sent them after its backup."""
     lost = []
     with reading(home.engine) as connection:
         for opening in openings:
@@ -83,8 +102,19 @@ def lost_envelopes(home: Home, desk: str, openings: Sequence[Opening]) -> tuple[
                 # Told by `note_openings`.
                 continue
             if header.from_ == desk and not _is_sent_here(connection, entry):
-                lost.append(header.id)
+                is_own = _is_signed_here(home, desk, opening.statement)
+                withdraws = header.withdraws if is_own else None
+                lost.append(Lost(header.id, entry.pae, withdraws))
     return tuple(lost)
+
+
+def _is_signed_here(home: Home, desk: str, statement: Statement) -> bool:
+    identity = VerifyingIdentity.from_key(home.desks[desk].node.public)
+    try:
+        verify_statement(statement, PayloadType.ENVELOPE, {identity.keyid(home.exchange): identity})
+    except VerificationError:
+        return False
+    return True
 
 
 def _look_at(
@@ -119,12 +149,12 @@ def _is_sent_here(connection: Connection, entry: EnvelopeAccepted) -> bool:
 
 
 def _check_given_up(connection: Connection, desk: str, header: Header, now: datetime) -> None:
-    """The hub called an envelope stale, so that it was given up, and accepted it all the same: it lied."""
+    """The hub refused an envelope, or it was given up as stale, and accepted it all the same: it lied."""
     column = tables.outgoing_envelope.c
     state = connection.execute(
         select(column.state).where(column.envelope_id == header.id)
     ).scalar_one_or_none()
-    if state == OutboxState.ABANDONED:
+    if state in {OutboxState.ABANDONED, OutboxState.REFUSED}:
         text = (
             f"envelope {header.id} of {desk} was accepted, and the hub had said that it was not: bulletin"
             f" {header.bulletin.id} may be with its recipients, also if it was withdrawn since; tell them"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sqlite3
+from typing import Any, Final
 
 import pytest
 
+from broker.db import reading
+from broker.hub.before import Before
 from broker.hub.relay import Relay, prepare
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, Header
 from schemas.errors import Problem
+from schemas.limits import RECIPIENTS_MAX
 from schemas.loader import dump_json
 from schemas.receipts import Receipt
 from tests.exchange.acting import verified
 from tests.exchange.forging import check_whole
 from tests.exchange.live import LiveHub, new_id
 from tests.exchange.raw import rows
+
+_SQLITE_VALUES_MAX: Final = 32_766
+"""SQLITE_MAX_VARIABLE_NUMBER where nobody chose another when building it."""
 
 
 def _works(hub: LiveHub, *envelopes: Envelope) -> list[Relay]:
@@ -125,3 +132,31 @@ class _Late:
         if seen != 1:
             raise RuntimeError(f"{seen} envelopes are there")
         raise Problem("busy")
+
+
+def test_more_pairs_than_one_question_takes(hub: LiveHub) -> None:
+    """A batch of many desks to as many is asked for in parts: SQLite takes so many values at once."""
+    (work,) = _works(hub, hub.seal(hub.outgoing("ly/main"), "tn/main"))
+    header = work.submission.header
+    (recipient,) = header.recipients
+    desks = tuple(
+        recipient.model_copy(update={"desk": f"zz/{n:03}"}) for n in range(RECIPIENTS_MAX)
+    )
+    many = [
+        header.model_copy(update={"from_": f"zz/{n:03}", "recipients": desks}) for n in range(40)
+    ]
+    with reading(hub.ledger.engine) as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        before = raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, _SQLITE_VALUES_MAX)
+        try:
+            known = Before.of(connection, [*many, *_last_accepted(hub)])
+        finally:
+            raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, before)
+    assert set(known.places) == {("ly/main", "tn/main")}
+
+
+def _last_accepted(hub: LiveHub) -> list[Header]:
+    (work,) = _works(hub, hub.seal(hub.outgoing("ly/main"), "tn/main"))
+    hub.ledger.commit([work])
+    return [work.submission.header]

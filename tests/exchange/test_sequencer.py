@@ -164,7 +164,7 @@ def test_a_full_queue_says_so(hub: LiveHub, monkeypatch: pytest.MonkeyPatch) -> 
     async def overfill() -> list[Any]:
         queue = Sequencer(hub.ledger)
         works = [_relay(hub, hub.seal(hub.outgoing("ly/main"), "tn/main")) for _ in range(3)]
-        calls = [asyncio.create_task(queue.submit(work)) for work in works]
+        calls = [asyncio.create_task(queue.submit(work, rank=3)) for work in works]
         await asyncio.sleep(0)
         queue.start()
         answers = await asyncio.gather(*calls, return_exceptions=True)

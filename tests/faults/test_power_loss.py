@@ -81,6 +81,18 @@ def test_a_disk_that_fails_ends_all_answering(hub: LiveHub, tmp_path: Path) -> N
     assert {n: again[n].index for n in receipts} == {n: r.index for n, r in receipts.items()}
 
 
+def test_short_process_ids_are_read_as_well(tmp_path: Path) -> None:
+    """strace fills their column with blanks: of a machine that has just started, or began to count anew."""
+    trace = tmp_path / "trace"
+    trace.write_text(
+        "812   pwrite64(9</data/hub.db-wal>, ..., 4096, 32) = 4096\n"
+        "812   fdatasync(9</data/hub.db-wal> <unfinished ...>\n"
+        "40001 sendto(7<TCP:[127.0.0.1:1->127.0.0.1:2]>, ..., 9, 0, NULL, 0) = 9\n"
+        "812   <... fdatasync resumed>) = 0\n"
+    )
+    assert promises(trace, Path("/data/hub.db")) == Promises(syncs=1, sent_too_early=1)
+
+
 async def _refused(hub: LiveHub, envelope: bytes) -> str:
     async with hub.client("ly/main") as client:
         try:

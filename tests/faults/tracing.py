@@ -16,8 +16,8 @@ import pytest
 
 CALLS = "fdatasync,fsync,write,writev,sendto,sendmsg,pwrite64,pwritev"
 
-_BEGUN = re.compile(r"^(?P<thread>\d+) (?P<call>\w+)\(\d+<(?P<target>.*?)>[,) ]")
-_RESUMED = re.compile(r"^(?P<thread>\d+) <\.\.\. (?P<call>\w+) resumed>")
+_BEGUN = re.compile(r"^(?P<thread>\d+) +(?P<call>\w+)\(\d+<(?P<target>.*?)>[,) ]")
+_RESUMED = re.compile(r"^(?P<thread>\d+) +<\.\.\. (?P<call>\w+) resumed>")
 _RESULT = re.compile(r"= (?P<result>-?\d+)(?: |$)")
 
 _SYNCS = frozenset({"fdatasync", "fsync"})

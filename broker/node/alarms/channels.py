@@ -130,7 +130,8 @@ class SmtpChannel:
             raise NoticeFailed(f"the mail server answered {error.smtp_code}") from error
         except ssl.SSLCertVerificationError as error:
             raise NoticeFailed("the mail server's certificate is not trusted") from error
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, ValueError) as error:
+            # ValueError: what smtplib cannot write down for the server, as a password beyond ASCII.
             raise NoticeFailed(
                 f"the mail server does not take it: {type(error).__name__}"
             ) from error

@@ -153,11 +153,14 @@ class Fetcher:
                     stored += await self._take(item)
                 explained = await self._bury(page.tombstones)
                 stored += explained
-                served |= {item.receipt.index for item in page.items}
-                served |= {tombstone.receipt.index for tombstone in page.tombstones}
+                shown = {item.receipt.index for item in page.items}
+                shown |= {tombstone.receipt.index for tombstone in page.tombstones}
+                is_further = page.next is not None and not shown <= served
+                served |= shown
                 if stored:
                     after_page()
-                if page.next is not None and page.next != after:
+                # A hub that shows the same on ever another page must not hide for ever what is missing.
+                if is_further:
                     after = page.next
                 elif not explained:
                     break
@@ -165,7 +168,7 @@ class Fetcher:
             self._passes -= 1
         self.is_clear = not served
         self.wanted.keep(served)
-        self._awaited = {i: arrived for i, arrived in self._awaited.items() if i in served}
+        self._awaited = {i: arrived for i, arrived in self._awaited.items() if i in self.left}
         if self._places_changed and not self._taken:
             # Said before the look: what is stored during it is looked at the next time.
             self._places_changed = False

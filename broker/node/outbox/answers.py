@@ -28,7 +28,7 @@ from broker.node.outbox.deliveries import (
     was_noted,
 )
 from broker.node.outbox.originals import is_withdrawn
-from broker.node.outbox.settle import pause
+from broker.node.outbox.settle import is_due, pause
 from broker.node.outbox.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.receipt import LogVerifier, verify_receipt
@@ -86,7 +86,7 @@ def status_due(home: Home, desk: str, origin: str, now: datetime, limit: int) ->
         .where(
             column.desk == desk,
             column.state.in_([OutboxState.ACCEPTED, OutboxState.ANSWERED]),
-            column.next_try <= to_seconds(now),
+            is_due(now),
         )
         .order_by(column.next_try, column.envelope_id)
         .limit(limit)

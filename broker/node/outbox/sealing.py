@@ -29,6 +29,7 @@ from broker.node.outbox.addressing import (
 from broker.node.outbox.attachments import all_stored, all_whole, with_attachments
 from broker.node.outbox.deliveries import Step, advance, advance_if_allowed, carry
 from broker.node.outbox.originals import end_orphans, may_leave
+from broker.node.outbox.settle import is_due
 from broker.node.outbox.state import OPEN, DeliveryState, OutboxState
 from keys.envelope import Outgoing, address, seal_content
 from keys.history import DirectoryState
@@ -246,7 +247,7 @@ def due(home: Home, desk: str, now: datetime, limit: int) -> tuple[Due, ...]:
             column.desk == desk,
             column.state == OutboxState.SEALED,
             column.must_seal == 0,
-            column.next_try <= to_seconds(now),
+            is_due(now),
             all_stored(),
         )
         .order_by(column.rank, column.created, column.envelope_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
 
 from broker.db import writing
 from broker.node import tables
@@ -195,9 +195,9 @@ def note_problem(home: Home, envelope_id: str, problem: Problem, now: datetime) 
 def _stale(connection: Connection, row: Row[Any], problem: Problem) -> dict[str, object]:
     """A desk that made an envelope stale twice gets one of its own, so that it delays nobody else."""
     desk = problem.extensions.get("desk")
-    if not isinstance(desk, str):
+    if desk not in load_json(row.desks, _LIST_BYTES_MAX):
         return {}
-    named = list(load_json(row.stale_desks, _LIST_BYTES_MAX))
+    named = set(load_json(row.stale_desks, _LIST_BYTES_MAX))
     if desk in named:
         delivery = tables.delivery
         connection.execute(
@@ -205,7 +205,7 @@ def _stale(connection: Connection, row: Row[Any], problem: Problem) -> dict[str,
             .where(delivery.c.envelope_id == row.envelope_id, delivery.c.recipient == desk)
             .values(alone=1)
         )
-    return {"stale_desks": dump_json([*named, desk])}
+    return {"stale_desks": dump_json(sorted({*named, desk}))}
 
 
 def note_unreachable(home: Home, envelope_id: str, now: datetime) -> None:
@@ -223,6 +223,15 @@ def _pause(row: Row[Any], now: datetime) -> dict[str, object]:
 def pause(tries: int) -> timedelta:
     """How long to wait after so many earlier tries of one envelope."""
     return timedelta(seconds=pause_seconds(tries, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS))
+
+
+def is_due(now: datetime) -> ColumnElement[bool]:
+    """Of an `outgoing_envelope`: whether it is to be submitted, or its status asked, now.
+
+    What is put off for longer than any pause was put off by a clock that ran ahead, and was set right.
+    """
+    next_try, at = tables.outgoing_envelope.c.next_try, to_seconds(now)
+    return or_(next_try <= at, next_try > at + RETRY_CAP_SECONDS)
 
 
 def _row(connection: Connection, envelope_id: str) -> Row[Any]:

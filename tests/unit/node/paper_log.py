@@ -190,9 +190,9 @@ class LoggingWorld(SendingWorld):
 
     def log_entry(self, entry: ExchangeLogEntry) -> int:
         """Log what no party signed; gives its index."""
-        signed = sign_statement(
-            PayloadType.ENVELOPE, b"{}", self.exchange, [self.desks["ly/main"].node]
-        )
+        node = self.desks["ly/main"].node
+        assert node is not None
+        signed = sign_statement(PayloadType.ENVELOPE, b"{}", self.exchange, [node])
         return self._append(entry, signed, {})
 
     def _append(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from keys.envelope import parse_header
-from schemas.receipts import InboxItem
+from schemas.errors import HubUnreachable
+from schemas.receipts import InboxItem, InboxPage
 from tests.unit.node.reader import Reader, arrive
 
 
@@ -74,3 +77,21 @@ def test_the_directory_is_read_as_far_as_the_entry_says(reader: Reader) -> None:
     assert reader.fetch() == 0
     assert reader.line.follower.refreshed == 1  # type: ignore[attr-defined]
     assert reader.alarms() == {"hub-fault"}
+
+
+def test_pages_without_end_end_a_pass(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that names ever another page, and hides an envelope: the pass ends, and the gap shows."""
+    arrive(reader)
+    arrive(reader)
+    page = InboxPage(items=(reader.world.item(1, "tn/main"),))
+    asked: list[object] = []
+
+    async def inbox(_desk: str, **_options: object) -> InboxPage:
+        asked.append(None)
+        if len(asked) > 10:
+            raise HubUnreachable("no end")
+        return page.model_copy(update={"next": f"{len(asked)}-1"})
+
+    monkeypatch.setattr(reader.client, "inbox", inbox)
+    assert reader.fetch() == 1
+    assert reader.alarms() == {"gap"}

@@ -15,6 +15,7 @@ from broker.node.home import Home
 from broker.node.inbox.received import list_received
 from broker.node.pacing import Pace
 from broker.node.restored import RESTORED_FILE, marker_bytes
+from broker.node.sending import Sender
 from broker.node.sync import Sync
 from schemas.bulletin.vocabularies import Precedence
 from schemas.errors import HubUnreachable, Problem
@@ -201,6 +202,34 @@ def test_a_hub_that_floods_with_events_is_not_asked_without_pause(listening: Lis
     asyncio.run(listening.run(work))
 
 
+def test_events_without_end_wait_for_one_look_beside_a_pass(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that says flash all the time, and does not answer, is asked once beside the pass."""
+    held = asyncio.Event()
+    original = listening.client.inbox
+    calls = 0
+
+    async def inbox(desk: str, **options: object) -> InboxPage:
+        nonlocal calls
+        if desk == "tn/main":
+            calls += 1
+            if not held.is_set():
+                await held.wait()
+        return await original(desk, **options)  # type: ignore[arg-type]
+
+    async def work() -> None:
+        monkeypatch.setattr(listening.client, "inbox", inbox)
+        for _ in range(10):
+            listening.say(0)
+        await asyncio.sleep(0.6)
+        assert calls == 2
+        held.set()
+        await until(lambda: calls > 2)
+
+    asyncio.run(listening.run(work))
+
+
 def test_a_stream_that_fails_is_no_alarm_and_is_asked_for_again(
     listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,3 +297,32 @@ def test_a_restored_node_takes_everything_again_when_it_starts(listening: Listen
         await until(lambda: listening.received() == [bulletin] and not marker.exists())
 
     asyncio.run(listening.run(work))
+
+
+def test_a_restored_node_sends_nothing_before_it_has_looked_at_the_log(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it withdrew after its backup must not leave again."""
+    (listening.home.data / RESTORED_FILE).write_bytes(marker_bytes(listening.world.now))
+    looked = asyncio.Event()
+    original_watch, original_send = Sender.watch, Sender.send
+    sent: list[bool] = []
+
+    async def watch(sender: Sender, *arguments: object) -> None:
+        await looked.wait()
+        await original_watch(sender, *arguments)  # type: ignore[arg-type]
+
+    async def send(sender: Sender) -> int:
+        sent.append(looked.is_set())
+        return await original_send(sender)
+
+    monkeypatch.setattr(Sender, "watch", watch)
+    monkeypatch.setattr(Sender, "send", send)
+
+    async def work() -> None:
+        await asyncio.sleep(0.3)
+        looked.set()
+        await until(lambda: len(sent) >= 2)
+
+    asyncio.run(listening.run(work, opens=False))
+    assert set(sent) == {True}

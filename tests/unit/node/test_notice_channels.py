@@ -92,6 +92,14 @@ def test_the_login_comes_from_a_file(tmp_path: Path) -> None:
         assert (server.logins[:2], len(server.came)) == (["right", "wrong"], 1)
 
 
+def test_a_password_that_a_login_cannot_carry_is_a_failure_of_this_way(tmp_path: Path) -> None:
+    """It is told as one, so that it is tried again more and more rarely, and people see why."""
+    with mail_server(tmp_path, login=True) as server:
+        path = password_file(tmp_path, "mot de passe été")
+        with pytest.raises(NoticeFailed, match="UnicodeEncodeError"):
+            SmtpChannel(server.settings(username=USER, password_file=path)).send(NOTICE)
+
+
 def test_a_password_that_others_can_read_is_not_used(tmp_path: Path) -> None:
     """It says how to close it; a file that is not there is named."""
     with mail_server(tmp_path, login=True) as server:

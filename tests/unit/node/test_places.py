@@ -105,3 +105,26 @@ def test_a_place_given_twice_is_not_acknowledged(reader: Reader) -> None:
     assert reader.alarms() == {"hub-fault"}
     reader.answer()
     assert reader.logged() == [("delivered", None, 1)]
+
+
+def test_an_envelope_that_expired_while_it_waited_is_counted_once(reader: Reader) -> None:
+    """Its tombstone explains its place: the one that the hub holds back shows beside it."""
+    arrive(reader)
+    arrive(reader)
+    send_with_attachment(reader)
+    held_back = {0}
+    items = [
+        reader.world.item(index, "tn/main")
+        for index, item in enumerate(reader.world.items)
+        if item.envelope is not None and index not in held_back
+    ]
+    last = items[-1].receipt.index
+    reader.serve(*items[1:])
+    reader.fetch()
+    reader.world.later(days=40)
+    expired = reader.world.expire(last)
+    reader.serve()
+    reader.client.tombstones["tn/main"] = [reader.world.tombstone(last, expired, "tn/main")]
+    reader.fetch()
+    gap = [row.text for row in reader.rows("alarm") if row.kind == "gap"]
+    assert ["2 of the places" in text for text in gap] == [True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from broker.db import writing
 from broker.node.home import Home
 from broker.node.places import check_places
 from broker.node.restored import RESTORED_FILE, Restoration, Work, marker_bytes
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, Problem
+from schemas.receipts import EnvelopeStatus
 from tests.unit.node.bench import Bench
 from tests.unit.node.reader import Reader, arrive
 from tests.unit.node.world import NodeWorld, at, copy_home
@@ -143,3 +145,48 @@ def test_a_marker_that_is_none_stops_the_start(tmp_path: Path, data: bytes) -> N
     (tmp_path / RESTORED_FILE).write_bytes(data)
     with pytest.raises(ConfigurationError, match=r"restored\.json"):
         Restoration(tmp_path, DESKS)
+
+
+def test_a_receipt_of_another_envelope_explains_nothing(bench: Bench, tmp_path: Path) -> None:
+    """A hub that shows the receipt of somebody else's envelope fills no gap of the restored node."""
+    folder = tmp_path / "early"
+    folder.mkdir()
+    bench.home.engine.dispose()
+    early = Bench(bench.world, copy_home(bench.home, folder))
+    bench.queue("tn/main")
+    bench.send()
+    other = bench.world.accept(bench.world.envelope("dz/main", "tn/main"))
+    original = early.client.status
+
+    async def status(sender: str, envelope_id: str) -> EnvelopeStatus:
+        shown = await original(sender, envelope_id)
+        return shown.model_copy(update={"receipt": bench.world.receipt(other, "dz/main")})
+
+    early.client.status = status  # type: ignore[method-assign]
+    with pytest.raises(Problem, match="another envelope"):
+        asyncio.run(early.sender.watch(at(minutes=5)))
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_what_was_withdrawn_after_the_backup_is_sent_to_nobody(
+    bench: Bench, tmp_path: Path, is_signed: bool
+) -> None:
+    """The log shows the withdrawal, signed by this node; what it did not sign withdraws nothing."""
+    bulletin = bench.queue("tn/main", "ne/main")
+    folder = tmp_path / "early"
+    folder.mkdir()
+    bench.home.engine.dispose()
+    early = Bench(bench.world, copy_home(bench.home, folder))
+    bench.send()
+    bench.withdraw(bulletin)
+    bench.send()
+    bench.world.announce(bench.world.sealing_statement("ne/main", 1))
+    if not is_signed:
+        identity = bench.world.desks["dz/main"].node
+        assert identity is not None
+        keys = replace(early.home.desks["ly/main"], node=identity)
+        early.home = replace(early.home, desks={"ly/main": keys})
+        early.restart()
+    asyncio.run(early.sender.watch(at(minutes=5)))
+    expected = {True: "withdrawn", False: "queued"}[is_signed]
+    assert set(early.states(bulletin).values()) == {expected}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from broker.node.app import serve_node
 from broker.node.home import load_invitation, open_home
 from broker.node.setup import init_node, join_node
 from broker.settings import Listen, NodeSettings
@@ -114,3 +117,29 @@ def test_a_root_that_its_threshold_did_not_sign_is_refused(
     assert root != world.initial_root
     with pytest.raises(ConfigurationError, match="no invitation"):
         join_node(tmp_path / "ly", invitation(world, root=root))
+
+
+def test_a_directory_is_served_by_one_process(tmp_path: Path) -> None:
+    """A second one is told so before it touches the database; the lock ends with the process that has it."""
+    init(tmp_path / "ly")
+    program = (
+        "import sys, pathlib; from broker.node.home import served_alone\n"
+        "with served_alone(pathlib.Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "ly")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(ConfigurationError, match="another process serves"):
+            serve_node(tmp_path / "ly", PASSPHRASE)
+        # Its people still make tokens and look at it.
+        open_home(tmp_path / "ly", PASSPHRASE).close()
+    finally:
+        holder.kill()
+        holder.communicate()
+    with pytest.raises(ConfigurationError, match="node join"):
+        serve_node(tmp_path / "ly", PASSPHRASE)

@@ -149,7 +149,7 @@ def test_a_withdrawal_that_comes_while_it_is_sealed_again(
     bulletin = bench.queue("tn/main")
     bench.client.refusals = [Problem("stale-key")]
     bench.send()
-    bench.world.later(minutes=5)
+    bench.world.later(minutes=61)
 
     def withdrawn_meanwhile(*arguments: Any) -> Any:
         bench.withdraw(bulletin)
