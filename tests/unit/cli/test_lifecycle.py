@@ -160,7 +160,9 @@ def test_what_corrects_nothing_is_a_wrong_call(
     file.write_bytes(new_bulletin(kind, "ly/main", "en", NOW, **more))
     result = barid("bulletin", "correct", original["id"], file, *node.options)
     assert (result.exit_code, node.asked) == (Exit.USAGE, [])
-    assert f"barid bulletin {'new' if wrong == 'same id' else 'withdraw'}" in result.stderr
+    # Within its frame the message is folded where the terminal ends.
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert f"barid bulletin {'new' if wrong == 'same id' else 'withdraw'}" in said
 
 
 @pytest.mark.parametrize("confirm", [False, True])
