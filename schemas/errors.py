@@ -65,7 +65,7 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("too-large", 413, "The body is over its limit", "Send less; the limit is named in the detail."),
     ProblemType("content-digest", 400, "The body does not match its Content-Digest", "Make the digest of the exact bytes that are sent, and sign it.", _R),
     ProblemType("bad-parameter", 400, "A path or query parameter is wrong", "Correct the parameter named in the detail."),
-    ProblemType("not-found", 404, "There is no such resource", "Check the address; only parties to an envelope see it."),
+    ProblemType("not-found", 404, "There is no such resource", "Check the id or address that you named; what does not concern you is not shown."),
     ProblemType("method-not-allowed", 405, "This resource does not offer that method", "See the methods in `Allow`."),
     ProblemType("internal", 500, "The server failed", "Nothing was accepted; try again, and tell the operator.", _R, Fault.HUB),
     ProblemType("disk-full", 507, "The server's disk has no room", "Nothing was lost; tell the operator, and go on once there is room.", _R, Fault.HUB),

@@ -140,7 +140,7 @@ def hub_backup(data: Data, out: Out, keep: Keep = None, as_json: AsJson = False)
     from keys.keystore import Keystore
 
     name = load_hub(data).authority
-    path = _archive_path(out, "hub", name, utc_now())
+    path = _archive_path(out, "hub", name, keep, utc_now())
     keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the hub's keystore"))
     manifest = backup_hub(data, keystore, path, utc_now())
     _tell_backup(manifest, path, as_json, _prune(out, path, keep))
@@ -158,7 +158,7 @@ def node_backup(data: Data, out: Out, keep: Keep = None, as_json: AsJson = False
     from broker.node.backup import backup_node
     from broker.node.home import look_home
 
-    path = _archive_path(out, "node", load_node(data).member, utc_now())
+    path = _archive_path(out, "node", load_node(data).member, keep, utc_now())
     home = look_home(data, get_passphrase("the node's keystore"))
     try:
         manifest = backup_node(home, path, utc_now())
@@ -167,8 +167,14 @@ def node_backup(data: Data, out: Out, keep: Keep = None, as_json: AsJson = False
     _tell_backup(manifest, path, as_json, _prune(out, path, keep))
 
 
-def _archive_path(out: Path, role: Role, name: str, now: datetime) -> Path:
+def _archive_path(out: Path, role: Role, name: str, keep: int | None, now: datetime) -> Path:
+    """Where the archive goes; what is wrong with `--out` or `--keep` is said before anything is written."""
     if not out.is_dir():
+        if keep is not None:
+            raise typer.BadParameter(
+                f"{out} is no folder: make it first, since names are dated there",
+                param_hint="--keep",
+            )
         return out
     plain = re.sub(r"[^a-z0-9.]+", "-", name)
     return out / f"barid-{role}-{plain}-{now:%Y%m%dT%H%M%SZ}.tar"
@@ -178,8 +184,6 @@ def _prune(out: Path, newest: Path, keep: int | None) -> list[str]:
     """Delete the oldest archives of one name and folder; gives their names."""
     if keep is None:
         return []
-    if not out.is_dir():
-        raise typer.BadParameter("it needs a folder, in which names are dated", param_hint="--keep")
     dated = re.compile(
         re.escape(newest.name[: -len("20261125T000000Z.tar")]) + r"\d{8}T\d{6}Z\.tar"
     )
@@ -225,7 +229,7 @@ that contradict each other (alarm inconsistent-log) and trust it no more.
     epilog="""\
 Example:
 
-  barid hub restore --data HUB-NEW barid-hub-20261125T020000Z.tar""",
+  barid hub restore --data HUB-NEW barid-hub-hub.example-8443-20261125T020000Z.tar""",
 )
 def hub_restore(data: Data, archive: Archive) -> None:
     """Restore a hub into an empty folder; all of the archive is verified before anything is written."""

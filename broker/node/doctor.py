@@ -6,6 +6,7 @@ running node. Nothing is changed, and nothing secret is said.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -40,7 +41,7 @@ from broker.node.follow_store import NodeFollowStore
 from broker.node.home import Home, load_invitation, look_home
 from broker.node.line import HubClock, Line, open_line
 from broker.node.restored import RESTORED_FILE
-from broker.settings import load_node
+from broker.settings import Notices, load_node
 from schemas.directory import Invitation
 from schemas.errors import BaridError, HubUnreachable, Problem
 
@@ -68,6 +69,7 @@ async def diagnose_node(data: Path, passphrase: bytes, clock: Clock) -> AsyncIte
         yield fail("settings", str(error), "correct config.json, or name another directory")
         return
     yield ok("settings", f"node of {', '.join(settings.desk_ids)} in {settings.exchange}")
+    yield _check_notices(settings.notices)
     yield check_modes(data)
     yield check_disk(data)
     yield check_certificate(data, (settings.listen.host,), clock(), "barid node tls renew")
@@ -84,6 +86,22 @@ async def diagnose_node(data: Path, passphrase: bytes, clock: Clock) -> AsyncIte
         home.close()
     yield check_operator(settings.operator, "node")
     yield check_served(data, settings.listen, "node")
+
+
+def _check_notices(notices: Notices | None) -> Check:
+    """Whether anybody would be told of an alarm, as far as it shows without telling them."""
+    name = "notices"
+    if notices is None or not notices.channels:
+        said = "nobody is told of alarms who is not at the screen"
+        return warn(name, said, "set `notices` in config.json: docs/alarms.md")
+    command = notices.command
+    if command is not None and not os.access(command.argv[0], os.X_OK):
+        return fail(
+            name,
+            f"{command.argv[0]} is no program that can be run",
+            "correct `notices` in config.json",
+        )
+    return ok(name, f"by {' and '.join(sorted(notices.channels))}; `barid alarms test` tries them")
 
 
 async def _look_inside(home: Home, clock: Clock) -> AsyncIterator[Check]:

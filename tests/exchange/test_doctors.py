@@ -21,7 +21,7 @@ from broker.node.clock import utc_now
 from broker.node.doctor import diagnose_node
 from broker.node.home import DATABASE_KEY_NAME
 from broker.operating import operator_served
-from broker.settings import Listen, load_node, write_whole
+from broker.settings import CommandNotices, Listen, Notices, load_node, write_whole
 from keys.keystore import Keystore
 from schemas.loader import dump_json
 from tests.exchange.live import PASSPHRASE, LiveHub, free_port, now, run
@@ -118,11 +118,12 @@ def test_a_hub_that_is_well(exchange: Exchange) -> None:
 
 
 def test_a_node_that_is_well(exchange: Exchange) -> None:
-    """Everything is looked at; that nobody can watch it is all there is to say."""
+    """Everything is looked at; that nobody is told of alarms, and can watch it, is all there is to say."""
     checks = ask_node(exchange[1]["tn"].data)
-    assert wrong(checks) == {"operator address": Grade.WARN}
+    assert wrong(checks) == {"notices": Grade.WARN, "operator address": Grade.WARN}
     assert [check.name for check in checks] == [
         "settings",
+        "notices",
         "file modes",
         "disk",
         "TLS certificate",
@@ -182,6 +183,12 @@ def _lose_log_key(data: Path) -> None:
     next((data / "keystore").glob("log*.key")).unlink()
 
 
+def _lose_program(data: Path) -> None:
+    notices = Notices(language="fr", command=CommandNotices(argv=(str(data / "gone"),)))
+    settings = load_node(data).model_copy(update={"notices": notices})
+    write_whole(data / "config.json", dump_json(settings))
+
+
 def _lose_settings(data: Path) -> None:
     (data / "config.json").write_text("{}")
 
@@ -211,6 +218,7 @@ def _lose_root(data: Path) -> None:
         (_damage, "database", Grade.FAIL),
         (_lose_database, "keystore", Grade.FAIL),
         (_lose_key, "keystore", Grade.FAIL),
+        (_lose_program, "notices", Grade.FAIL),
         (_lose_settings, "settings", Grade.FAIL),
         (_lose_invitation, "invitation", Grade.FAIL),
         (_restore, "restore", Grade.WARN),
@@ -250,7 +258,8 @@ def test_a_wrong_passphrase(exchange: Exchange) -> None:
     """Nothing behind it is looked at at the node; at the hub the database is."""
     hub, nodes = exchange
     assert wrong(ask_node(nodes["tn"].data, passphrase=b"another passphrase")) == {
-        "keystore": Grade.FAIL
+        "notices": Grade.WARN,
+        "keystore": Grade.FAIL,
     }
     checks = ask_hub(hub.data, passphrase=b"another passphrase")
     assert wrong(checks) == {"keystore": Grade.FAIL}

@@ -54,7 +54,8 @@ class Queued:
 def queue(home: Home, order: Order, state: DirectoryState, now: datetime) -> Queued:
     """Take a bulletin into the outbox, or refuse it whole; asked again, the answer is the same.
 
-    1. One that is there already, with the same bytes and recipients, is answered as before.
+    1. One that is there already, with the same bytes and recipients, is answered as before; it keeps
+       its first `expires`.
     2. It is validated (`check`), its attachments are here whole, and the access rules permit every
        recipient.
     3. Where the desk demands a release, the people's release covers it; without one, a draft of it is
@@ -91,13 +92,12 @@ def queue(home: Home, order: Order, state: DirectoryState, now: datetime) -> Que
 
 
 def _asked(order: Order) -> bytes:
+    """What makes an order the same one: all but `expires`, since `7d` is another moment at each try."""
     members: dict[str, object] = {
         "to": sorted(set(order.to)),
         "groups": sorted(set(order.groups)),
         "precedence": order.precedence,
     }
-    if order.expires is not None:
-        members["expires"] = to_seconds(order.expires)
     if order.supersedes is not None:
         members["supersedes"] = order.supersedes
     if order.separately:
@@ -115,7 +115,9 @@ def _again(connection: Connection, row: Row[Any], order: Order) -> Queued:
     if row.document != order.document:
         raise Problem("id-taken", "this desk has another bulletin with this id")
     if row.asked != _asked(order):
-        raise Problem("id-taken", "this bulletin was handed in with other recipients or times")
+        raise Problem(
+            "id-taken", "this bulletin was handed in with other recipients, or another precedence"
+        )
     states = states_of(connection, row.desk, [row.bulletin_id])[row.bulletin_id]
     return Queued(row.bulletin_id, states, new=False)
 

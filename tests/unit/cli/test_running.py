@@ -102,9 +102,10 @@ def test_dated_archives(barid: Barid, node: Path, tmp_path: Path) -> None:
 
 
 def test_keep_needs_a_folder(barid: Barid, node: Path, tmp_path: Path) -> None:
-    """Otherwise there are no dated names to count; the archive is made all the same."""
+    """Otherwise there are no dated names to count; that is said before anything is written."""
     done = barid("node", "backup", "--data", node, "--out", tmp_path / "x.tar", "--keep", "2")
     assert (done.exit_code, "folder" in done.stderr) == (Exit.USAGE, True)
+    assert not (tmp_path / "x.tar").exists()
 
 
 def test_a_folder_for_backups_that_is_not_there(barid: Barid, hub: Path, tmp_path: Path) -> None:

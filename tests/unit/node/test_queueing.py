@@ -86,6 +86,17 @@ def test_the_same_bulletin_with_other_wishes_is_refused(
     assert caught.value.word == "id-taken"
 
 
+def test_the_same_bulletin_again_keeps_its_first_expiry(world: NodeWorld, ly: Home) -> None:
+    """Who hears no answer sends again a minute later, and `7d` is then another moment: harmless."""
+    content, first = document("ly/main"), world.now + timedelta(days=7)
+    queue(ly, order(content, expires=first), world.newest, world.now)
+    again = order(content, expires=first + timedelta(minutes=1))
+    assert not queue(ly, again, world.newest, world.now).new
+    with reading(ly.engine) as connection:
+        kept = connection.execute(select(tables.outgoing_bulletin.c.expires)).scalar_one()
+    assert kept == int(first.timestamp())
+
+
 def test_another_content_under_the_same_id_is_refused(world: NodeWorld, ly: Home) -> None:
     """An id is used for one content."""
     bulletin_id = new_id()
