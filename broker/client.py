@@ -163,9 +163,16 @@ class HubClient(SignedCalls):
         return await self._call("GET", f"/v1/log/{log}/{generation}/{path}")
 
     async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
-        """What stands behind the leaves start ≤ index < end, as far as it concerns this desk."""
+        """What stands behind the leaves start ≤ index < end, as far as it concerns this desk.
+
+        Raises:
+            ParseError: `next` of the answer leads nowhere.
+        """
         query = urlencode({"start": start, "end": end})
-        return await self._model(OpeningsPage, "GET", f"/v1/log/{log}/openings?{query}")
+        page = await self._model(OpeningsPage, "GET", f"/v1/log/{log}/openings?{query}")
+        if page.next is not None and not start < page.next < end:
+            raise ParseError(f"after the openings from {start} on the hub leads to {page.next}")
+        return page
 
     async def trust_file(self, name: str, size_bytes_max: int = TRUST_FILE_BYTES_MAX) -> bytes:
         """A TUF metadata or target file by its name under `/v1/trust/`.

@@ -21,7 +21,7 @@ from schemas.directory import Invitation
 from schemas.entries import parse_directory_entry
 from schemas.errors import BaridError, ParseError, Problem, VerificationError
 from schemas.limits import OPENINGS_PAGE_MAX
-from schemas.receipts import Opening
+from schemas.receipts import Opening, OpeningsPage
 
 LOGS: Final = ("directory", "exchange")
 
@@ -247,17 +247,18 @@ class Follower:
         while start < size:
             end = min(start + OPENINGS_PAGE_MAX, size)
             page = await self._openings(start, end)
-            if [opening.index for opening in page] != list(range(start, end)):
+            end = end if page.next is None else page.next
+            if [opening.index for opening in page.openings] != list(range(start, end)):
                 raise Problem(
                     "inclusion", f"the hub withholds directory entries of {start} to {end}"
                 )
-            openings += page
+            openings += page.openings
             start = end
         return openings
 
-    async def _openings(self, start: int, end: int) -> tuple[Opening, ...]:
+    async def _openings(self, start: int, end: int) -> OpeningsPage:
         try:
-            return (await self._client.openings("directory", start, end)).openings
+            return await self._client.openings("directory", start, end)
         except ParseError as error:
             raise Problem("inclusion", f"the directory entries told: {error}") from error
 

@@ -86,9 +86,13 @@ class Opening(Message):
 
 
 class OpeningsPage(Message):
-    """Openings that concern the caller, ascending by index; an auditor desk gets every one."""
+    """Openings that concern the caller, ascending by index; an auditor desk gets every one.
+
+    `next` is the index to ask on from, where the others were too large for one answer.
+    """
 
     openings: Annotated[tuple[Opening, ...], Field(max_length=OPENINGS_PAGE_MAX)]
+    next: Count | None = None
 
 
 class RecipientStatus(Message):

@@ -226,9 +226,7 @@ def _statement(connection: Connection, index: int) -> Statement:
 def openings(
     connection: Connection, log: str, start: int, end: int, desk: str | None
 ) -> OpeningsPage:
-    """What stands behind the leaves start ≤ index < end.
-
-    An auditor desk, which knows that none may be missing, gets the first of them where they are large.
+    """What stands behind the leaves start ≤ index < end; the first of them where they are large.
 
     Args:
         desk: whom it must concern; None for an auditor desk, and for the directory log.
@@ -245,8 +243,8 @@ def openings(
     size_bytes = 0
     for row in connection.execute(query.order_by(entry.c.entry_index)):
         size_bytes += len(row.entry) + len(row.statement or b"")
-        if desk is None and found and size_bytes > PAGE_BYTES_MAX:
-            break
+        if found and size_bytes > PAGE_BYTES_MAX:
+            return OpeningsPage(openings=tuple(found), next=row.entry_index)
         statement = None if row.statement is None else read_statement(row.statement)
         opening = Opening(
             index=row.entry_index, salt=row.salt, entry=row.entry, statement=statement

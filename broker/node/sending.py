@@ -257,6 +257,7 @@ class Sender:
         while start < size:
             end = min(start + OPENINGS_PAGE_MAX, size)
             page = await self._client.openings("exchange", start, end)
+            end = end if page.next is None else page.next
             if restored is not None:
                 await self._account_for_lost(page.openings)
             now = self._clock()

@@ -154,10 +154,10 @@ class Hostile(HubClient):
         """Openings of a forged log or the hub's, as `pages` lets them pass."""
         self._count()
         if log in self.forged:
-            page: Sequence[Opening] = self.forged[log].openings[start:end]
+            page = OpeningsPage(openings=tuple(self.forged[log].openings[start:end]))
         else:
-            page = (await super().openings(log, start, end)).openings
-        return OpeningsPage(openings=tuple(self.pages(page)))
+            page = await super().openings(log, start, end)
+        return OpeningsPage(openings=tuple(self.pages(page.openings)), next=page.next)
 
     async def trust_file(self, name: str, size_bytes_max: int = 10**7) -> bytes:
         """A file that a test has put there, or the hub's."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from broker.following import Follower
+from broker.hub import showing
 from broker.tlog.checkpoint import Checkpoint
 from keys.derivation import sha256_hex
 from keys.history import Finding
@@ -44,6 +45,12 @@ def test_an_honest_hub(scene: Scene) -> None:
     store = scene.before.copy()
     assert run(refreshed(scene, Hostile(scene.hub), store)) == truth(scene)
     assert run(refreshed(scene, Hostile(scene.hub), store)) == truth(scene)
+
+
+def test_openings_in_several_answers(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a member padded its statements, one answer holds fewer entries: they are asked for in turn."""
+    monkeypatch.setattr(showing, "PAGE_BYTES_MAX", 1)
+    assert run(refreshed(scene, Hostile(scene.hub), MemoryStore())) == truth(scene)
 
 
 def test_following_on(scene: Scene) -> None:

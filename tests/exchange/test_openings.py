@@ -7,7 +7,7 @@ import hashlib
 import httpx
 import pytest
 
-from broker.hub import showing
+from broker.hub import routes, showing
 from broker.tlog.merkle import leaf_hash
 from broker.tlog.receipt import exchange_leaf
 from keys.dsse import pae_sha256
@@ -17,8 +17,9 @@ from schemas.entries import (
     parse_directory_entry,
     parse_exchange_entry,
 )
+from schemas.errors import ParseError
 from schemas.limits import OPENINGS_PAGE_MAX
-from schemas.receipts import Opening
+from schemas.receipts import Opening, OpeningsPage
 from tests.exchange.acting import answer, item, openings, refusal, submit, verified
 from tests.exchange.live import LiveHub, new_id, run
 from tests.exchange.raw import http, send, word
@@ -132,22 +133,37 @@ def test_beyond_the_head_is_nothing(hub: LiveHub) -> None:
     assert [opening.index for opening in across] == [size - 1]
 
 
+@pytest.mark.parametrize("desk", [AUDITOR, "ly/main"])
+@pytest.mark.parametrize("log", ["exchange", "directory"])
 def test_large_openings_come_in_several_answers(
-    hub: LiveHub, monkeypatch: pytest.MonkeyPatch
+    hub: LiveHub, monkeypatch: pytest.MonkeyPatch, desk: str, log: str
 ) -> None:
-    """An auditor gets the first of them, at least one, and asks on behind it; a party gets its own whole."""
+    """The first of them, at least one, and where to ask on: whose senders pad them can still read them."""
     for _ in range(3):
         run(submit(hub, hub.seal(hub.outgoing("ly/main"), "tn/main")))
-    whole = _opened(hub, "ly/main")
+    whole = list(_opened(hub, desk, log))
     monkeypatch.setattr(showing, "PAGE_BYTES_MAX", 20_000)
-    size = hub.ledger.heads()[1].size
     found: list[int] = []
-    answers = 0
-    while len(found) < size:
-        page = run(openings(hub, AUDITOR, "exchange", len(found), size)).openings
-        assert page
-        found += [opening.index for opening in page]
+    answers, start = 0, 0
+    while start < OPENINGS_PAGE_MAX:
+        page = run(openings(hub, desk, log, start, OPENINGS_PAGE_MAX))
+        assert page.openings
+        found += [opening.index for opening in page.openings]
         answers += 1
-    assert found == list(range(size))
+        start = OPENINGS_PAGE_MAX if page.next is None else page.next
+    assert found == whole
     assert answers > 1
-    assert _opened(hub, "ly/main") == whole
+
+
+@pytest.mark.parametrize("leads", [0, 3, 9, 12])
+def test_openings_that_lead_nowhere(
+    hub: LiveHub, monkeypatch: pytest.MonkeyPatch, leads: int
+) -> None:
+    """A hub that would have a party ask for the same again, or pass others over, is not followed."""
+
+    def astray(*_arguments: object) -> OpeningsPage:
+        return OpeningsPage(openings=(), next=leads)
+
+    monkeypatch.setattr(routes, "openings", astray)
+    with pytest.raises(ParseError, match="leads"):
+        run(openings(hub, "tn/main", "exchange", 3, 9))

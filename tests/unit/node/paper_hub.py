@@ -18,7 +18,7 @@ from keys.history import DirectoryHistory, DirectoryState
 from schemas.acknowledgements import Acknowledgement
 from schemas.envelope import Envelope
 from schemas.errors import HubUnreachable, Problem
-from schemas.limits import ENVELOPE_BYTES_MAX
+from schemas.limits import ENVELOPE_BYTES_MAX, OPENINGS_PAGE_MAX
 from schemas.loader import parse, to_plain
 from schemas.receipts import (
     EnvelopeStatus,
@@ -80,6 +80,7 @@ class PaperClient(PaperFiles):
         super().__init__(world)
         self.away = False
         self.drops_answers = False
+        self.openings_max = OPENINGS_PAGE_MAX
         self.refusals: list[Problem] = []
         self.stale = False  # an honest hub says so of what it does not know
         self.submitted: list[bytes] = []
@@ -196,10 +197,12 @@ class PaperClient(PaperFiles):
     async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
         """Everything: a desk looks only at what concerns it."""
         self._call()
+        last = min(end, start + self.openings_max)
         return OpeningsPage(
             openings=tuple(
                 Opening(index=i, salt=item.salt, entry=item.entry, statement=item.statement)
                 for i, item in enumerate(self.world.items)
-                if start <= i < end
-            )
+                if start <= i < last
+            ),
+            next=None if last == end else last,
         )
