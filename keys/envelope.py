@@ -162,7 +162,7 @@ def address(
         )
         for desk, (keyid, public) in sorted(slots_for.items())
     }
-    header = _build_header(
+    header = build_header(
         outgoing,
         sealed,
         exchange,
@@ -183,7 +183,7 @@ def address(
     )
 
 
-def _build_header(
+def build_header(
     outgoing: Outgoing,
     sealed: Sealed,
     exchange: str,
@@ -191,6 +191,16 @@ def _build_header(
     directory: DirectoryRef,
     created: datetime,
 ) -> Header:
+    """Write the header of an envelope: the one place where it is put together (Envelope, step 5).
+
+    Args:
+        outgoing: the bulletin and its sender's choices.
+        sealed: the envelope's id, content, key and body.
+        exchange: the exchange's name.
+        recipients: sorted by desk.
+        directory: the directory in force.
+        created: UTC, whole seconds.
+    """
     return Header(
         v=1,
         exchange=exchange,

@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from keys.content import content_hash
-from keys.envelope import Outgoing
+from keys.envelope import Outgoing, Sealed, build_header
+from keys.sealing import CONTENT_KEY_BYTES
 from schemas.bulletin import parse_bulletin
 from schemas.bulletin.agreement import header_fields
 from schemas.bulletin.vocabularies import Precedence
-from schemas.envelope import BodyRef, BulletinRef, DirectoryRef, Header, Recipient
+from schemas.envelope import DirectoryRef, Header, Recipient
 from schemas.statements import Statement
 
 _NOT_SEALED: Final = "0" * 64
@@ -68,7 +69,7 @@ def outgoing_of(
 def draft_header(
     outgoing: Outgoing, exchange: str, desks: Sequence[str], created: datetime
 ) -> Header:
-    """Write the header that these desks would see, with zeros for what only sealing can tell.
+    """Write the header that these desks would see, with nothing yet of what only sealing can tell.
 
     Args:
         outgoing: the bulletin and its sender's choices.
@@ -76,31 +77,11 @@ def draft_header(
         desks: the recipients, sorted.
         created: now, UTC, whole seconds.
     """
-    return Header(
-        v=1,
-        exchange=exchange,
-        # No envelope exists yet: the bulletin's id stands in for its own.
-        id=outgoing.bulletin_id,
-        bulletin=BulletinRef(
-            id=outgoing.bulletin_id,
-            content=content_hash(outgoing.content_salt, outgoing.bulletin_json),
-        ),
-        status=outgoing.status,
-        from_=outgoing.sender,
-        created=created,
-        expires=outgoing.expires,
-        precedence=outgoing.precedence,
-        kind=outgoing.kind,
-        topics=outgoing.topics,
-        purpose=outgoing.purpose,
-        personal_data=outgoing.personal_data,
-        marking=outgoing.marking,
-        recipients=tuple(
-            Recipient(desk=desk, keyid=_NOT_SEALED, slot_sha256=_NOT_SEALED) for desk in desks
-        ),
-        body=BodyRef(sha256=_NOT_SEALED, size=0, commitment=_NOT_SEALED),
-        attachments=outgoing.attachments,
-        directory=DirectoryRef(origin=exchange, index=0, leaf=_NOT_SEALED),
-        supersedes=outgoing.supersedes,
-        withdraws=outgoing.withdraws,
+    # No envelope exists yet: the bulletin's id stands in for its own, and its body is empty.
+    content = content_hash(outgoing.content_salt, outgoing.bulletin_json)
+    unsealed = Sealed(outgoing.bulletin_id, content, tuple(desks), bytes(CONTENT_KEY_BYTES), b"")
+    recipients = tuple(
+        Recipient(desk=desk, keyid=_NOT_SEALED, slot_sha256=_NOT_SEALED) for desk in desks
     )
+    directory = DirectoryRef(origin=exchange, index=0, leaf=_NOT_SEALED)
+    return build_header(outgoing, unsealed, exchange, recipients, directory, created)
