@@ -156,8 +156,15 @@ def downloaded(hub: LiveHub, desk: str, sealed: Sealed, offset: int = 0) -> byte
 
 
 def spools(hub: LiveHub) -> dict[str, int]:
-    """The unfinished uploads on the hub's disk, by file name, with their sizes."""
-    return {path.name: path.stat().st_size for path in (hub.data / "uploads").iterdir()}
+    """The unfinished uploads on the hub's disk, by file name, with their sizes.
+
+    The hub collects at the same time: what is gone before its size is read is not listed.
+    """
+    sizes = {}
+    for path in (hub.data / "uploads").iterdir():
+        with suppress(FileNotFoundError):
+            sizes[path.name] = path.stat().st_size
+    return sizes
 
 
 def objects(hub: LiveHub) -> set[str]:
