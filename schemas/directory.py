@@ -5,12 +5,13 @@ May import pydantic and `schemas`; `keys.directory` reads them from the verified
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from schemas.bulletin.vocabularies import Classification, DeskFunction, Tlp, Topic
-from schemas.limits import DESKS_PER_MEMBER_MAX, MEMBERS_MAX, SIGNATURES_MAX
+from schemas.limits import DESKS_PER_MEMBER_MAX, GOVERNORS_MAX, MEMBERS_MAX, SIGNATURES_MAX
 from schemas.scalars import (
     UNIT_PATTERN,
     Base64,
@@ -22,6 +23,7 @@ from schemas.scalars import (
     Ordinal,
     Sha256Hex,
     SortedUnique,
+    UtcTime,
     Version,
     Word,
 )
@@ -54,9 +56,13 @@ class Ceiling(Message):
 
 
 class CouncilMember(Message):
-    """A member: its kind, names, ceiling, and the functions granted to each of its desks (by unit)."""
+    """A member: its kind, names, ceiling, and the functions granted to each of its desks (by unit).
+
+    While `suspended`, none of its keys counts: it neither sends nor receives, and the hub answers it nothing.
+    """
 
     kind: Literal["state", "organisation"]
+    suspended: bool = False
     names: Names
     ceiling: Ceiling
     desks: Annotated[
@@ -66,10 +72,29 @@ class CouncilMember(Message):
 
 
 class Group(Message):
-    """A grouping of members, which a sender's node expands to desks."""
+    """Members that belong together: a grouping, a bilateral channel of two, or a joint operation that ends.
+
+    A sender's node expands it to those desks of its members that have `function`. From `until` on, an
+    operation is no group any more, for senders and for access rules.
+    """
 
     names: Names
+    kind: Literal["grouping", "bilateral", "operation"] = "grouping"
     members: Annotated[tuple[MemberId, ...], Field(min_length=1), SortedUnique]
+    function: DeskFunction = DeskFunction.MAIN
+    until: UtcTime | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if self.kind == "bilateral" and len(self.members) != 2:
+            raise ValueError("a bilateral channel has two members")
+        if (self.kind == "operation") != (self.until is not None):
+            raise ValueError("a joint operation, and nothing else, says until when")
+        return self
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it is a group at `at`."""
+        return self.until is None or at < self.until
 
 
 class LogKeys(Message):
@@ -108,7 +133,8 @@ class Deadlines(Message):
 class Council(Message):
     """`council.json`: what only the council decides.
 
-    `witnesses` is the literal `none` for test exchanges, shown everywhere as unwitnessed.
+    `witnesses` is the literal `none` for test exchanges, shown everywhere as unwitnessed. `governors` says
+    which member holds which governor's key (TUF keyid → member), for people who read who signed.
     """
 
     v: Version
@@ -116,6 +142,7 @@ class Council(Message):
     test: bool
     members: Annotated[dict[MemberId, CouncilMember], Field(min_length=1, max_length=MEMBERS_MAX)]
     groups: dict[Word, Group]
+    governors: Annotated[dict[Sha256Hex, MemberId], Field(max_length=GOVERNORS_MAX)] = {}
     logs: Logs
     witnesses: Literal["none"]
     hub: HubAddress
@@ -126,9 +153,12 @@ class Council(Message):
     def _coherent(self) -> Self:
         if not self.test:
             raise ValueError("without witnesses an exchange is a test exchange")
-        strangers = {m for group in self.groups.values() for m in group.members} - set(self.members)
-        if strangers:
-            raise ValueError(f"groups name members that do not exist: {sorted(strangers)}")
+        for name, group in self.groups.items():
+            for stranger in sorted(set(group.members) - set(self.members)):
+                what = "a group: list its members" if stranger in self.groups else "no member"
+                raise ValueError(f"the group {name} lists {stranger}, which is {what}")
+        if strangers := sorted(set(self.governors.values()) - set(self.members)):
+            raise ValueError(f"a governor's key belongs to {strangers[0]}, which is no member")
         if self.logs.directory.origin == self.logs.exchange.origin:
             raise ValueError("the two logs have different origins")
         return self
