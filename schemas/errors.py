@@ -137,6 +137,9 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("sealing-key-rate", 429, "One sealing key in 24 hours for each identity", "Wait until the time named in the detail.", _R),
     ProblemType("sealing-key-revokes", 422, "A revocation reaches own keys of lower epochs only", "Name only keys of this desk."),
     ProblemType("publication", 409, "The directory to publish is not the successor of the one in force", "Publish each version in its turn."),
+    ProblemType("publication-rate", 429, "This member published too many directories", "Wait for `retry_after` seconds.", _R),
+    # What a node asks its people before it sends.
+    ProblemType("directory-over-grace", 409, "The directory is older than the council's grace allows", "Flash and immediate leave after a person's confirmation; the rest waits for a fresh directory.", _R, Fault.NOBODY),
 )  # fmt: skip
 
 PROBLEMS: Final[dict[str, ProblemType]] = {problem.word: problem for problem in _TABLE}

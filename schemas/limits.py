@@ -115,3 +115,15 @@ DESKS_PER_MEMBER_MAX: Final = 64
 
 REFUSALS_PER_HOUR_MAX: Final = 100
 """Final refusals that one desk may have logged in an hour: a person's mistakes, not a flood."""
+
+MEMBER_KEYS_MAX: Final = 16
+"""People whose keys sign for one member."""
+
+PUBLICATION_FILES_MAX: Final = 1024
+"""TUF files of one publication or directory file: some 130 members with two files each, and the roots."""
+
+PUBLICATION_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Bytes of a publication, proposal or directory file: 400 desks take 3 MB, in base64 4 MB."""
+
+PUBLICATIONS_PER_HOUR_MAX: Final = 12
+"""Directories that one member's desks may have published in an hour: a ceremony's steps, not a flood."""

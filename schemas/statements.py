@@ -24,6 +24,7 @@ class PayloadType(StrEnum):
     RELEASE = "application/vnd.barid.release.v1+json"
     ACKNOWLEDGEMENT = "application/vnd.barid.acknowledgement.v1+json"
     SEALING_KEY = "application/vnd.barid.sealing-key.v1+json"
+    DESK_REQUEST = "application/vnd.barid.desk-request.v1+json"
 
 
 class Signature(Message):
