@@ -6,8 +6,9 @@ May import httpx, `keys` and `schemas`; the hub's client is built on it, and not
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -16,7 +17,7 @@ import httpx
 from keys.requests import Request, sign_request
 from keys.signing import RequestSigningKey
 from schemas.directory import HubAddress
-from schemas.errors import BaridError, ConfigurationError, HubUnreachable, ParseError
+from schemas.errors import BaridError, ConfigurationError, HubUnreachable, ParseError, Problem
 from schemas.problems import MEDIA_TYPE, from_document
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -27,6 +28,9 @@ TIMEOUT_SECONDS: Final = 30.0
 
 UPLOAD_OFFSET: Final = "Upload-Offset"
 """The one field beside the digest that a signature covers."""
+
+_ANOTHER_WAY: Final = frozenset({"unknown-key", "signature-invalid"})
+"""Refusals of who calls: another key of the desk, or the name that the hub has elsewhere, may be right."""
 
 
 def tls_context(trust_pem: str) -> ssl.SSLContext:
@@ -44,6 +48,14 @@ def tls_context(trust_pem: str) -> ssl.SSLContext:
     return context
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to be heard: where the hub may answer, and the request key by which it may know the desk."""
+
+    address: HubAddress
+    key: RequestSigningKey
+
+
 class SignedCalls:
     """Requests of one desk to the hub.
 
@@ -52,6 +64,9 @@ class SignedCalls:
         exchange: the exchange's name.
         key: the desk's request key.
         now_unix: seconds since 1970, corrected by the caller if its clock is known to be wrong.
+
+    Raises:
+        ConfigurationError: the address's TLS trust holds no certificate.
     """
 
     def __init__(
@@ -61,16 +76,16 @@ class SignedCalls:
         key: RequestSigningKey,
         now_unix: Callable[[], int],
     ) -> None:
-        self._address = address
         self._exchange = exchange
-        self._key = key
         self._now_unix = now_unix
-        self._http = httpx.AsyncClient(
-            base_url=address.url,
-            verify=tls_context(address.tls_trust),
-            timeout=TIMEOUT_SECONDS,
-            trust_env=False,
+        self._trust = address.tls_trust
+        self._http = _client(self._trust)
+        self._retired: list[httpx.AsyncClient] = []
+        self._aim: tuple[tuple[HubAddress, ...], tuple[RequestSigningKey, ...]] = (
+            (address,),
+            (key,),
         )
+        self._ways: tuple[_Way, ...] = (_Way(address, key),)
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,7 +100,33 @@ class SignedCalls:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        for each in (self._http, *self._retired):
+            await each.aclose()
+
+    def aim(self, addresses: Sequence[HubAddress], keys: Sequence[RequestSigningKey]) -> None:
+        """Say where the hub may answer, and by which keys it may know the desk; the likeliest come first.
+
+        A call goes on to the next address where nobody answers, and to the next key where the first is
+        not known; later calls begin with what was answered. All certificates are trusted at all
+        addresses. A call that is under way ends as it began.
+
+        Args:
+            addresses: at least one.
+            keys: at least one.
+
+        Raises:
+            ConfigurationError: the TLS trust is not PEM certificates; everything stays as it was.
+        """
+        aim = (tuple(addresses), tuple(keys))
+        if aim == self._aim:
+            return
+        trust = "\n".join(dict.fromkeys(address.tls_trust for address in addresses))
+        if trust != self._trust:
+            client = _client(trust)
+            self._retired.append(self._http)
+            self._http, self._trust = client, trust
+        self._aim = aim
+        self._ways = tuple(_Way(address, key) for address in addresses for key in keys)
 
     @asynccontextmanager
     async def asked(
@@ -107,27 +148,85 @@ class SignedCalls:
             Problem: what the hub answered instead.
             HubUnreachable: it did not answer, or as no hub would, or not to the end.
         """
+        try:
+            answer = await self._answer(method, target, body, fields or {}, timeout_seconds)
+            try:
+                yield answer
+            finally:
+                await answer.aclose()
+        except httpx.HTTPError as error:
+            raise HubUnreachable(f"the hub did not answer: {type(error).__name__}") from error
+
+    async def _answer(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        fields: Mapping[str, str],
+        timeout_seconds: float,
+    ) -> httpx.Response:
+        """Try one way after the other. What the first met with is raised where none leads to the hub."""
+        failures: list[BaridError | httpx.HTTPError] = []
+        silent: set[str] = set()
+        for way in self._ways:
+            if way.address.url in silent:
+                continue
+            request = self._request(way, method, target, body, fields, timeout_seconds)
+            try:
+                answer = await self._http.send(request, stream=True)
+                if answer.is_success:
+                    self._prefer(way)
+                    return answer
+                try:
+                    raise await _problem(answer)
+                finally:
+                    await answer.aclose()
+            except (httpx.HTTPError, HubUnreachable) as error:
+                silent.add(way.address.url)
+                failures.append(error)
+            except Problem as problem:
+                if problem.word not in _ANOTHER_WAY:
+                    raise
+                failures.append(problem)
+        raise failures[0]
+
+    def _prefer(self, way: _Way) -> None:
+        # Since the call began, `aim` may have taken this way away.
+        if way in self._ways:
+            self._ways = (way, *(other for other in self._ways if other != way))
+
+    def _request(
+        self,
+        way: _Way,
+        method: str,
+        target: str,
+        body: bytes | None,
+        fields: Mapping[str, str],
+        timeout_seconds: float,
+    ) -> httpx.Request:
         path, _, query = target.partition("?")
-        fields = fields or {}
         request = Request(
             method,
-            self._address.authority,
+            way.address.authority,
             path,
             query,
             tuple((name, value) for name, value in fields.items() if name == UPLOAD_OFFSET),
             body or b"",
         )
-        signed = sign_request(request, self._key, self._exchange, self._now_unix())
-        asked = self._http.stream(
-            method, target, content=body, headers={**fields, **signed}, timeout=timeout_seconds
+        signed = sign_request(request, way.key, self._exchange, self._now_unix())
+        return self._http.build_request(
+            method,
+            way.address.url + target,
+            content=body,
+            headers={**fields, **signed},
+            timeout=timeout_seconds,
         )
-        try:
-            async with asked as answer:
-                if not answer.is_success:
-                    raise await _problem(answer)
-                yield answer
-        except httpx.HTTPError as error:
-            raise HubUnreachable(f"the hub did not answer: {type(error).__name__}") from error
+
+
+def _client(trust_pem: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=tls_context(trust_pem), timeout=TIMEOUT_SECONDS, trust_env=False
+    )
 
 
 async def _problem(answer: httpx.Response) -> BaridError:

@@ -7,6 +7,7 @@ store of theirs. Nothing that the hub says counts before it is proved here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from broker.client import HubClient, TrustFileAbsent
@@ -16,11 +17,27 @@ from broker.tlog.proof import verify_consistency
 from broker.tlog.receipt import LogVerifier
 from broker.tlog.tiles import append, reader_from_tiles, tile_path, tile_width
 from keys.history import DirectoryHistory, DirectoryState, Finding
-from keys.tuf_files import TrustFileMissing
+from keys.timestamps import (
+    TIMESTAMP_BYTES_MAX,
+    TIMESTAMP_NAME,
+    TimestampCheck,
+    TimestampFault,
+    TimestampRefused,
+    accept_timestamp,
+    check_timestamp,
+)
+from keys.tuf_files import TrustFileMissing, metadata_name
 from schemas.directory import Invitation
 from schemas.entries import parse_directory_entry
-from schemas.errors import BaridError, ParseError, Problem, VerificationError
-from schemas.limits import OPENINGS_PAGE_MAX
+from schemas.errors import (
+    BaridError,
+    Finality,
+    HubUnreachable,
+    ParseError,
+    Problem,
+    VerificationError,
+)
+from schemas.limits import OPENINGS_PAGE_MAX, TRUST_FILE_BYTES_MAX
 from schemas.receipts import Opening, OpeningsPage
 
 LOGS: Final = ("directory", "exchange")
@@ -90,14 +107,23 @@ class Follower:
         invitation: the trust root, the logs' keys, the exchange's name.
         client: calls the hub.
         store: what was kept; replayed here.
+        clock: this party's own, by which a timestamp expires.
 
     Raises:
         VerificationError: the store does not verify; it is not this exchange's, or was altered.
     """
 
-    def __init__(self, invitation: Invitation, client: HubClient, store: FollowStore) -> None:
+    def __init__(
+        self,
+        invitation: Invitation,
+        client: HubClient,
+        store: FollowStore,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._client = client
         self._store = store
+        self._clock = clock
+        self._timestamp: TimestampCheck | None = None
         self._logs = invitation.logs
         self._verifiers = {
             "directory": LogVerifier.from_keys(invitation.logs.directory),
@@ -146,8 +172,13 @@ class Follower:
         """The newest verified checkpoint of the exchange log."""
         return self._heads["exchange"]
 
+    @property
+    def timestamp(self) -> TimestampCheck | None:
+        """What was found when the hub's timestamp was last looked at; None before the first time."""
+        return self._timestamp
+
     async def refresh(self) -> tuple[Finding, ...]:
-        """Follow both logs to their newest checkpoints.
+        """Follow both logs to their newest checkpoints, then look at the hub's timestamp.
 
         1. Fetch the directory log's checkpoint first, then the exchange log's: no exchange entry
            then names a directory size beyond what is folded here at the next call.
@@ -156,6 +187,8 @@ class Follower:
         4. Fold each into the history, with the trust files that it names.
         5. Each new entry's exchange_log is a tree that the exchange log grew from.
         6. Keep all of it.
+        7. Look at the timestamp (`timestamp` says what was found). It changes nothing of 1 to 6. Where it
+           vouches for another snapshot, one may have been published in between: once all is read again.
 
         Returns:
             What was found wrong with new entries; the state before them stays in force.
@@ -165,6 +198,17 @@ class Follower:
                 does not have; what the hub answers.
             HubUnreachable: try again later.
         """
+        await self._follow()
+        check = await self._look_at_timestamp()
+        if check is not None and check.fault is TimestampFault.OTHER_SNAPSHOT:
+            await self._follow()
+            check = await self._look_at_timestamp()
+        self._timestamp = check
+        found, self._found = tuple(self._found), []
+        return found
+
+    async def _follow(self) -> None:
+        """Do steps 1 to 6 of `refresh`; what is found wrong waits in `_found`."""
         texts = {log: await self._checkpoint(log) for log in LOGS}
         heads = {log: self._open(log, texts[log]) for log in LOGS}
         for log in reversed(LOGS):
@@ -177,8 +221,34 @@ class Follower:
         self._move("directory", heads["directory"], texts["directory"])
         self._store.save(self._folded, dict(self._texts))
         self._folded.clear()
-        found, self._found = tuple(self._found), []
-        return found
+
+    async def _look_at_timestamp(self) -> TimestampCheck | None:
+        """Fetch the timestamp and check it. No answer, or one that is busy, says nothing new."""
+        directory, now = self.state.directory, self._clock()
+        if directory is None:
+            return None
+        try:
+            data = await self._client.trust_file(TIMESTAMP_NAME, TIMESTAMP_BYTES_MAX)
+        except HubUnreachable:
+            return self._timestamp
+        except (TrustFileAbsent, ParseError):
+            return TimestampCheck(now, TimestampFault.MISSING, "the hub shows no timestamp")
+        except Problem as problem:
+            if problem.type.finality is Finality.RETRYABLE:
+                return self._timestamp
+            detail = f"the hub shows no timestamp: {problem.word}"
+            return TimestampCheck(now, TimestampFault.MISSING, detail)
+        seen = self._store.trust_file(TIMESTAMP_NAME)
+        snapshot = metadata_name("snapshot", directory.snapshot_file.version)
+        try:
+            timestamp = accept_timestamp(data, directory.root, seen)
+            if data != seen:
+                self._store.save_trust_file(TIMESTAMP_NAME, data)
+            size_bytes = len(self._kept_file(snapshot, TRUST_FILE_BYTES_MAX))
+            check_timestamp(timestamp, directory, size_bytes, now)
+        except TimestampRefused as refused:
+            return TimestampCheck(now, refused.fault, str(refused))
+        return TimestampCheck(now)
 
     async def prove_exchange_head(self, checkpoint: Checkpoint) -> None:
         """Prove that a tree of the exchange log is one with the newest verified one.

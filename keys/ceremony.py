@@ -9,24 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from securesystemslib.signer import KEY_TYPE_ED25519, Key, Signer, SSlibKey
+from securesystemslib.signer import Key, Signer
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import TargetFile
 
 from keys.derivation import sha256_hex
-from keys.directory import MEMBER_ROLE_PREFIX, MemberPart
+from keys.directory import MEMBER_ROLE_PREFIX, Delegation, MemberPart
 from keys.repository import (
     CouncilFiles,
     Governance,
     delegation,
+    make_targets,
+    named,
     sign_member,
     sign_root,
-    sign_targets,
+    signed,
 )
 from keys.repository import TrustSigner as TrustSigner
 from keys.repository import online_signer as online_signer
@@ -34,45 +33,27 @@ from keys.repository import sign_snapshot as sign_snapshot
 from keys.repository import sign_timestamp as sign_timestamp
 from keys.signing import check_ed25519
 from keys.trust import check_distinct_keys, member_path, verify_member
+from keys.trust_keys import key_message, load_member_keys
 from keys.tuf_files import check_tuf_keys, metadata_name, target_name
 from schemas.directory import MemberFile
-from schemas.errors import ConfigurationError, ParseError, VerificationError
+from schemas.errors import ConfigurationError, VerificationError
+from schemas.governance import MemberKeys
+from schemas.governance import MemberRequest as RequestMessage
 from schemas.limits import TRUST_FILE_BYTES_MAX
 from schemas.loader import dump_json, parse
-from schemas.scalars import Base64, MemberId, Message, Version, format_time
+from schemas.scalars import format_time
 
 REQUEST_BYTES_MAX: Final = 4 * TRUST_FILE_BYTES_MAX
 """Bytes of a member's request: its metadata and its file, in base64."""
 
 
-class _KeyValue(Message):
-    public: str
-
-
-class _TufKey(Message):
-    """A public key in TUF's form; its keyid is computed, never given."""
-
-    keytype: Literal["ed25519", "ml-dsa"]
-    scheme: Literal["ed25519", "ml-dsa-44/1", "ml-dsa-65/1", "ml-dsa-87/1"]
-    keyval: _KeyValue
-
-
-class _RequestFile(Message):
-    """`member-request.json`: what a member gives the governors, in person."""
-
-    v: Version
-    member: MemberId
-    key: _TufKey
-    metadata: Base64
-    file: Base64
-
-
 @dataclass(frozen=True, slots=True)
 class MemberRequest:
-    """A member's verified wish to take part: its key, and its first file signed by it."""
+    """A member's verified wish to take part: its keys, how many must sign, and its file signed by them."""
 
     member: str
-    key: Key
+    keys: tuple[Key, ...]
+    threshold: int
     metadata: bytes
     data: bytes
     part: MemberPart
@@ -93,6 +74,11 @@ class MemberRequest:
                 f"the file of {self.member} expired at {format_time(self.part.expires)}: "
                 "have the member make its request again"
             )
+
+    @property
+    def delegation(self) -> Delegation:
+        """The role that the governors are asked for."""
+        return delegation(self.member, self.keys, self.threshold)
 
     def files(self) -> dict[str, bytes]:
         """Its TUF files by their name under `/v1/trust/`."""
@@ -118,28 +104,33 @@ def member_request(exchange: str, file: MemberFile, signer: Signer, expires: dat
     if file.exchange != exchange:
         raise ConfigurationError(f"the member file is of {file.exchange}, not of {exchange}")
     metadata, data = sign_member(1, file, [signer], expires).values()
+    return write_member_request(file.member, [signer.public_key], 1, metadata, data)
+
+
+def write_member_request(
+    member: str, keys: Sequence[Key], threshold: int, metadata: bytes, file: bytes
+) -> bytes:
+    """Write a request whose file `threshold` of the member's keys have signed already."""
+    signers = MemberKeys(keys=tuple(key_message(key) for key in keys), threshold=threshold)
     return dump_json(
-        _RequestFile(
-            v=1,
-            member=file.member,
-            key=_TufKey.model_validate(signer.public_key.to_dict()),
-            metadata=metadata,
-            file=data,
-        )
+        RequestMessage(v=1, member=member, signers=signers, metadata=metadata, file=file)
     )
 
 
-def read_member_request(data: bytes) -> MemberRequest:
+def read_member_request(data: bytes, version: int = 1) -> MemberRequest:
     """Read and verify a member's request: the governors decide whose it is, this whether it is whole.
+
+    Args:
+        version: that the member's metadata must have: 1 for one that joins, the next for one that has
+            changed the keys that sign for it.
 
     Raises:
         ParseError: not a request.
-        VerificationError: the key did not sign this file, or it is not a first version.
+        VerificationError: the keys did not sign this file, or it is another version.
         ConfigurationError: a key in it is weak.
     """
-    request = parse(_RequestFile, data, REQUEST_BYTES_MAX)
-    key = _load_key(request.key)
-    check_tuf_keys([key])
+    request = parse(RequestMessage, data, REQUEST_BYTES_MAX)
+    keys, threshold = load_member_keys(request.signers)
 
     def read_file(path: str, listed: TargetFile) -> tuple[str, bytes]:
         try:
@@ -149,15 +140,18 @@ def read_member_request(data: bytes) -> MemberRequest:
         return sha256_hex(request.file), request.file
 
     part = verify_member(
-        request.member, delegation(request.member, [key]), request.metadata, read_file
+        request.member, delegation(request.member, keys, threshold), request.metadata, read_file
     )
-    if part.metadata.version != 1:
-        raise VerificationError("a request carries the first version of the member's metadata")
-    _check_desk_keys(part.file)
-    return MemberRequest(request.member, key, request.metadata, request.file, part)
+    if part.metadata.version != version:
+        raise VerificationError(
+            f"the request carries version {part.metadata.version} of the member's metadata, not {version}"
+        )
+    check_desk_keys(part.file)
+    return MemberRequest(request.member, keys, threshold, request.metadata, request.file, part)
 
 
-def _check_desk_keys(file: MemberFile) -> None:
+def check_desk_keys(file: MemberFile) -> None:
+    """Refuse Ed25519 keys that libsodium refuses. Raises ConfigurationError, naming the desk."""
     for unit, desk in file.desks.items():
         name = f"{file.member}/{unit}"
         check_ed25519(f"the request key of {name}", desk.request)
@@ -165,22 +159,6 @@ def _check_desk_keys(file: MemberFile) -> None:
             check_ed25519(f"the node key of {name}", desk.node.ed25519)
         for identity in desk.release:
             check_ed25519(f"a release key of {name}", identity.ed25519)
-
-
-def _load_key(key: _TufKey) -> Key:
-    try:
-        if key.keytype == KEY_TYPE_ED25519:
-            public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.keyval.public))
-            loaded = SSlibKey.from_crypto(public)
-        else:
-            loaded = SSlibKey.from_crypto(load_pem_public_key(key.keyval.public.encode()))
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise ParseError("the member's key does not load") from error
-    if loaded.to_dict() != key.model_dump():
-        raise ParseError("the member's key is not what its type says")
-    if key.keytype == KEY_TYPE_ED25519:
-        check_ed25519("the member's key", bytes.fromhex(key.keyval.public))
-    return loaded
 
 
 def init_repository(
@@ -211,12 +189,14 @@ def init_repository(
         raise ConfigurationError("a member handed in two requests: choose one")
     try:
         check_distinct_keys(request.part for request in requests)
-        check_tuf_keys(request.key for request in requests)
+        check_tuf_keys(key for request in requests for key in request.keys)
     except VerificationError as error:
         raise ConfigurationError(f"{error}: each member makes its own keys") from error
-    member_keys = {request.member: (request.key,) for request in requests}
+    delegations = {request.member: request.delegation for request in requests}
+    targets = make_targets(1, council, delegations, expires)
     files = sign_root(1, governance, online, expires)
-    files |= sign_targets(1, council, member_keys, governance.signers, expires)
+    files |= {metadata_name("targets", 1): signed(targets, governance.signers)}
+    files |= named(targets, council.targets())
     for request in requests:
         files |= request.files()
     return files

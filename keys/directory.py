@@ -40,6 +40,8 @@ class CouncilPart:
     council: Council
     policy_text: str
     schema_text: str
+    cases_text: str
+    """The table of cases by which governors read the rules; empty where there is none."""
     file_sha256: Mapping[str, str]
     """Target path → SHA-256, hex."""
     metadata: FileVersion

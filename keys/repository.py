@@ -29,7 +29,7 @@ from tuf.api.metadata import (
 )
 
 from keys.directory import MEMBER_ROLE_PREFIX, Delegation
-from keys.trust import COUNCIL_PATHS, member_path
+from keys.trust import CASES_PATH, COUNCIL_PATHS, member_path
 from keys.tuf_files import check_tuf_keys, metadata_name, target_name
 from schemas.directory import Council, MemberFile
 from schemas.errors import ConfigurationError, ParseError, VerificationError
@@ -116,11 +116,14 @@ class CouncilFiles:
     council: Council
     policy_text: str
     schema_text: str
+    cases_text: str = ""
+    """The table of cases by which the governors read the rules; none where it is empty."""
 
     def targets(self) -> dict[str, bytes]:
-        """The three target files by their path."""
+        """The target files by their path."""
         texts = (dump_json(self.council), self.policy_text.encode(), self.schema_text.encode())
-        return dict(zip(COUNCIL_PATHS, texts, strict=True))
+        cases = {CASES_PATH: self.cases_text.encode()} if self.cases_text else {}
+        return dict(zip(COUNCIL_PATHS, texts, strict=True)) | cases
 
 
 def sign_root(
@@ -139,17 +142,23 @@ def sign_root(
         expires: UTC, whole seconds.
         predecessors: a threshold of the governors before, where they changed.
     """
-    hub = tuf_key(online)
-    keyids = [key.keyid for key in governance.keys]
-    council, machine = Role(keyids, governance.threshold), Role([hub.keyid], 1)
-    root = Root(
+    root = make_root(version, governance.keys, governance.threshold, tuf_key(online), expires)
+    signers = {s.public_key.keyid: s for s in (*governance.signers, *predecessors)}
+    return {metadata_name("root", version): signed(root, tuple(signers.values()))}
+
+
+def make_root(
+    version: int, governors: Sequence[Key], threshold: int, online: Key, expires: datetime
+) -> Root:
+    """Write down who signs: `threshold` of the governors root and targets, the hub the rest."""
+    council = Role([key.keyid for key in governors], threshold)
+    machine = Role([online.keyid], 1)
+    return Root(
         version=version,
         expires=expires,
-        keys={key.keyid: key for key in (*governance.keys, hub)},
+        keys={key.keyid: key for key in (*governors, online)},
         roles={"root": council, "targets": council, "snapshot": machine, "timestamp": machine},
     )
-    signers = {s.public_key.keyid: s for s in (*governance.signers, *predecessors)}
-    return {metadata_name("root", version): _signed(root, tuple(signers.values()))}
 
 
 def sign_targets(
@@ -168,24 +177,32 @@ def sign_targets(
         signers: k governors.
         expires: UTC, whole seconds.
     """
-    contents = files.targets()
-    roles = {MEMBER_ROLE_PREFIX + m: delegation(m, keys).role for m, keys in member_keys.items()}
-    keys = {key.keyid: key for keys in member_keys.values() for key in keys}
-    targets = Targets(
+    delegations = {member: delegation(member, keys) for member, keys in member_keys.items()}
+    targets = make_targets(version, files, delegations, expires)
+    metadata = {metadata_name("targets", version): signed(targets, signers)}
+    return metadata | named(targets, files.targets())
+
+
+def make_targets(
+    version: int, files: CouncilFiles, delegations: Mapping[str, Delegation], expires: datetime
+) -> Targets:
+    """Write down council, access rules, and whose keys speak for which member."""
+    keys = {keyid: key for each in delegations.values() for keyid, key in each.keys.items()}
+    return Targets(
         version=version,
         expires=expires,
-        targets={path: TargetFile.from_data(path, data) for path, data in contents.items()},
-        delegations=Delegations(keys, roles),
+        targets={p: TargetFile.from_data(p, data) for p, data in files.targets().items()},
+        delegations=Delegations(
+            keys, {MEMBER_ROLE_PREFIX + m: each.role for m, each in delegations.items()}
+        ),
     )
-    signed = {metadata_name("targets", version): _signed(targets, signers)}
-    return signed | _named(targets, contents)
 
 
-def delegation(member: str, keys: Sequence[Key]) -> Delegation:
-    """The role by which a member's keys, all of them, speak for its one file."""
+def delegation(member: str, keys: Sequence[Key], threshold: int | None = None) -> Delegation:
+    """The role by which `threshold` of a member's keys, or all of them, speak for its one file."""
     keyids = [key.keyid for key in keys]
     name, paths = MEMBER_ROLE_PREFIX + member, [member_path(member)]
-    role = DelegatedRole(name, keyids, len(keyids), terminating=True, paths=paths)
+    role = DelegatedRole(name, keyids, threshold or len(keyids), terminating=True, paths=paths)
     return Delegation(role, {key.keyid: key for key in keys})
 
 
@@ -200,11 +217,16 @@ def sign_member(
         signers: all the member's keys.
         expires: UTC, whole seconds; from then on none of the file's keys counts.
     """
-    path, data = member_path(file.member), dump_json(file)
-    listed = {path: TargetFile.from_data(path, data)}
-    targets = Targets(version=version, expires=expires, targets=listed)
-    signed = {metadata_name(MEMBER_ROLE_PREFIX + file.member, version): _signed(targets, signers)}
-    return signed | _named(targets, {path: data})
+    targets = make_member(version, file, expires)
+    metadata = {metadata_name(MEMBER_ROLE_PREFIX + file.member, version): signed(targets, signers)}
+    return metadata | named(targets, {member_path(file.member): dump_json(file)})
+
+
+def make_member(version: int, file: MemberFile, expires: datetime) -> Targets:
+    """Write down a member's file: its desks and keys."""
+    path = member_path(file.member)
+    listed = {path: TargetFile.from_data(path, dump_json(file))}
+    return Targets(version=version, expires=expires, targets=listed)
 
 
 def sign_snapshot(
@@ -231,7 +253,7 @@ def sign_snapshot(
         for role, (number, data) in sorted(newest.items())
     }
     snapshot = Snapshot(version=version, expires=expires, meta=meta)
-    return metadata_name("snapshot", version), _signed(snapshot, [signer])
+    return metadata_name("snapshot", version), signed(snapshot, [signer])
 
 
 def _is_targets(role: str) -> bool:
@@ -254,17 +276,19 @@ def sign_timestamp(
     """
     meta = MetaFile.from_data(version, snapshot, ["sha256"])
     timestamp = Timestamp(version=version, expires=expires, snapshot_meta=meta)
-    return TIMESTAMP_NAME, _signed(timestamp, [signer])
+    return TIMESTAMP_NAME, signed(timestamp, [signer])
 
 
-def _named(targets: Targets, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+def named(targets: Targets, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Give target files, by path, the names that they have under `/v1/trust/`."""
     return {
         target_name(path, listed.hashes["sha256"]): contents[path]
         for path, listed in targets.targets.items()
     }
 
 
-def _signed(payload: T, signers: Sequence[Signer]) -> bytes:
+def signed(payload: T, signers: Sequence[Signer]) -> bytes:
+    """Write TUF metadata with everyone's signature. Raises ConfigurationError if a key does not sign."""
     metadata = Metadata(payload)
     for signer in signers:
         try:

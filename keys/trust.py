@@ -32,7 +32,10 @@ from schemas.limits import ROOT_ROTATIONS_MAX, TRUST_FILE_BYTES_MAX
 from schemas.loader import parse
 
 COUNCIL_PATHS: Final = ("council.json", "policy.cedar", "policy.cedarschema")
-"""The target files that k of n governors sign, and no others."""
+"""The target files that k of n governors sign; beside them at most `CASES_PATH`."""
+
+CASES_PATH: Final = "policy.cases.toml"
+"""The table of cases by which governors read the access rules; nobody decides by it."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -162,17 +165,37 @@ def _read_council(
     version, data = fetch_metadata(fetch, Targets.type, listed[Targets.type])
     metadata = read_metadata(Targets.type, data, Targets)
     verify_role(root, Targets.type, metadata)
-    targets = metadata.signed
-    if targets.version != version.version:
-        raise VerificationError(f"targets.json has the version {targets.version}")
-    if set(targets.targets) != set(COUNCIL_PATHS):
+    if metadata.signed.version != version.version:
+        raise VerificationError(f"targets.json has the version {metadata.signed.version}")
+    return read_council(
+        metadata.signed, version, lambda path, target: fetch_target(fetch, path, target)
+    )
+
+
+def read_council(
+    targets: Targets,
+    version: FileVersion,
+    read_file: Callable[[str, TargetFile], tuple[str, bytes]],
+) -> CouncilPart:
+    """Read what targets metadata says; whether it is signed is for the caller to verify.
+
+    Args:
+        version: of the metadata.
+        read_file: gives SHA-256 and bytes of a target file, which it has checked against the listing.
+
+    Raises:
+        TrustFileMissing: a file is not there, or is another one.
+        VerificationError: it lists or delegates what it must not.
+    """
+    if set(targets.targets) - {CASES_PATH} != set(COUNCIL_PATHS):
         raise VerificationError(f"targets.json lists {', '.join(COUNCIL_PATHS)}, and nothing else")
-    files = {path: fetch_target(fetch, path, targets.targets[path]) for path in COUNCIL_PATHS}
+    files = {path: read_file(path, listed) for path, listed in targets.targets.items()}
     council = _parse(Council, "council.json", files["council.json"][1])
     return CouncilPart(
         council=council,
         policy_text=_text("policy.cedar", files["policy.cedar"][1]),
         schema_text=_text("policy.cedarschema", files["policy.cedarschema"][1]),
+        cases_text=_text(CASES_PATH, files[CASES_PATH][1]) if CASES_PATH in files else "",
         file_sha256={path: sha256 for path, (sha256, _) in files.items()},
         metadata=version,
         expires=targets.expires,

@@ -11,15 +11,24 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    SECP384R1,
+    EllipticCurvePublicKey,
+)
 from cryptography.hazmat.primitives.asymmetric.mldsa import (
     MLDSA44PublicKey,
     MLDSA65PublicKey,
     MLDSA87PublicKey,
 )
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
 from pydantic import ValidationError
 from securesystemslib.exceptions import Error as SigningLibraryError
-from securesystemslib.signer import KEY_TYPE_ED25519, KEY_TYPE_MLDSA, Key
+from securesystemslib.signer import KEY_TYPE_ECDSA, KEY_TYPE_ED25519, KEY_TYPE_MLDSA, Key
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, T, TargetFile, Targets
 from tuf.api.serialization import DeserializationError, SerializationError
@@ -179,13 +188,19 @@ def _raw_public(key: Key) -> bytes:
         and _ED25519_HEX.fullmatch(public)
     ):
         return bytes.fromhex(public)
-    if isinstance(public, str) and key.keytype == KEY_TYPE_MLDSA:
+    if isinstance(public, str) and key.keytype in {KEY_TYPE_MLDSA, KEY_TYPE_ECDSA}:
         try:
             loaded = load_pem_public_key(public.encode())
         except (ValueError, UnsupportedAlgorithm) as error:
             raise VerificationError(f"the TUF key {key.keyid} does not load") from error
         if isinstance(loaded, MLDSA44PublicKey | MLDSA65PublicKey | MLDSA87PublicKey):
             return loaded.public_bytes_raw()
+        # What tokens (PKCS#11) can do.
+        if isinstance(loaded, EllipticCurvePublicKey) and isinstance(
+            loaded.curve, SECP256R1 | SECP384R1
+        ):
+            return loaded.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     raise VerificationError(
-        f"the TUF key {key.keyid} is neither Ed25519 in lower-case hex nor ML-DSA"
+        f"the TUF key {key.keyid} is neither Ed25519 in lower-case hex, nor ML-DSA, nor ECDSA on"
+        " P-256 or P-384"
     )

@@ -6,7 +6,7 @@ May import pydantic and `schemas`; `keys.directory` reads them from the verified
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -27,6 +27,8 @@ from schemas.scalars import (
     Version,
     Word,
 )
+
+_BILATERAL: Final = 2
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Origin = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./-]{1,200}$")]
@@ -86,7 +88,7 @@ class Group(Message):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
-        if self.kind == "bilateral" and len(self.members) != 2:
+        if self.kind == "bilateral" and len(self.members) != _BILATERAL:
             raise ValueError("a bilateral channel has two members")
         if (self.kind == "operation") != (self.until is not None):
             raise ValueError("a joint operation, and nothing else, says until when")
@@ -142,7 +144,9 @@ class Council(Message):
     test: bool
     members: Annotated[dict[MemberId, CouncilMember], Field(min_length=1, max_length=MEMBERS_MAX)]
     groups: dict[Word, Group]
-    governors: Annotated[dict[Sha256Hex, MemberId], Field(max_length=GOVERNORS_MAX)] = {}
+    governors: Annotated[dict[Sha256Hex, MemberId], Field(max_length=GOVERNORS_MAX)] = Field(
+        default_factory=dict
+    )
     logs: Logs
     witnesses: Literal["none"]
     hub: HubAddress

@@ -1,4 +1,4 @@
-"""What governors and members pass from hand to hand: public keys, requests, proposals, signatures, directories.
+"""What governors and members pass from hand to hand: public keys, requests, proposals, signatures.
 
 May import pydantic and `schemas`; `keys` makes and verifies these files, and the hub takes a publication.
 """
@@ -84,16 +84,22 @@ class DeskRequest(Message):
     desks: Annotated[dict[UnitName, Desk], Field(min_length=1, max_length=DESKS_PER_MEMBER_MAX)]
 
 
+class MemberKeys(Message):
+    """The keys of the people who sign for a member, and how many of them must."""
+
+    keys: Annotated[tuple[TrustKey, ...], Field(min_length=1, max_length=MEMBER_KEYS_MAX)]
+    threshold: Annotated[int, Field(ge=1, le=MEMBER_KEYS_MAX)]
+
+
 class MemberRequest(Message):
     """`member-request.json`: a member's keys, and its file signed by them.
 
-    `threshold` of `keys` must sign; `metadata` is the TUF metadata and `file` the member's file.
+    `metadata` is the TUF metadata, and `file` the member's file that it lists.
     """
 
     v: Version
     member: MemberId
-    keys: Annotated[tuple[TrustKey, ...], Field(min_length=1, max_length=MEMBER_KEYS_MAX)]
-    threshold: Annotated[int, Field(ge=1, le=MEMBER_KEYS_MAX)]
+    signers: MemberKeys
     metadata: Base64
     file: Base64
 
@@ -112,13 +118,15 @@ class Proposal(Message):
     """`proposal.json`: what people are asked to sign, beside the directory that it would follow.
 
     `unsigned` is TUF metadata without signatures by role, `targets` the files that it lists; `signed` are
-    files that are whole already: those of members that join. `base` is absent in the first proposal.
+    files that are whole already: those of members that join. `base` is absent in the first proposal, and in
+    that of a member that asks to join: it names the keys that will speak for it, `joining`.
     """
 
     v: Version
     exchange: ExchangeName
     made: UtcTime
     base: DirectoryFile | None = None
+    joining: MemberKeys | None = None
     unsigned: Annotated[dict[RoleName, Base64], Field(min_length=1, max_length=3)]
     targets: Annotated[dict[TargetPath, Base64], Field(max_length=8)]
     signed: Annotated[dict[TrustFileName, Base64], Field(max_length=PUBLICATION_FILES_MAX)]

@@ -152,4 +152,4 @@ def open_line(home: Home, invitation: Invitation, store: FollowStore, clock: Clo
         for desk, keys in home.desks.items()
     }
     first = clients[home.settings.desk_ids[0]]
-    return Line(clients, Follower(invitation, first, store), time)
+    return Line(clients, Follower(invitation, first, store, clock), time)

@@ -63,7 +63,7 @@ def member_request_vector() -> Object:
         "request": {
             "v": 1,
             "member": "tn",
-            "key": key,
+            "signers": {"keys": [key], "threshold": 1},
             "metadata": b64(metadata),
             "file": b64(file),
         },

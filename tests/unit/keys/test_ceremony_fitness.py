@@ -64,5 +64,6 @@ def test_a_weak_member_key_does_not_join(world: TrustWorld) -> None:
     key = world.member_keys["ly"].public_key.to_dict()
     key["keyval"] = {"public": (b"\x01" + bytes(31)).hex()}
     data = _request(world)
-    with pytest.raises(ConfigurationError, match="the member's key is a weak"):
-        read_member_request(json.dumps(json.loads(data) | {"key": key}).encode())
+    with pytest.raises(ConfigurationError, match="the trust key is a weak"):
+        signers = {"keys": [key], "threshold": 1}
+        read_member_request(json.dumps(json.loads(data) | {"signers": signers}).encode())

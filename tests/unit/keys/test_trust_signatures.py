@@ -80,14 +80,14 @@ def test_one_key_under_three_names_signs_once(world: TrustWorld) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        CryptoSigner.generate_ecdsa().public_key,
+        CryptoSigner.generate_rsa().public_key,
         SSlibKey("x" * 64, "ed25519", "ed25519", {"public": "AB" * 32}),
         SSlibKey("x" * 64, "ml-dsa", "ml-dsa-65/1", {"public": "no PEM"}),
     ],
-    ids=["ecdsa", "upper-case", "no-pem"],
+    ids=["rsa", "upper-case", "no-pem"],
 )
 def test_other_keys_are_refused(world: TrustWorld, key: Key) -> None:
-    """A root takes Ed25519 keys in one spelling and ML-DSA keys that load, no others."""
+    """A root takes Ed25519 keys in one spelling, ML-DSA and ECDSA keys that load, no others."""
     payload = Metadata[Root].from_bytes(world.initial_root).signed
     payload.add_key(key, "root")
     metadata = Metadata(payload)
