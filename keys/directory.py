@@ -65,8 +65,8 @@ class MemberPart:
 class DeskView:
     """A desk at one moment: what its member declares, what the council grants, and the keys that count.
 
-    A key that its member revoked, or whose member's file has expired, is not here: such a desk has no node
-    identity, no request key, or fewer release identities than its threshold.
+    A key that its member revoked, or whose member is suspended or has a file that expired, is not here: such
+    a desk has no node identity, no request key, or fewer release identities than its threshold.
     """
 
     id: str
@@ -159,6 +159,11 @@ class Directory:
         part = self.member_parts.get(member)
         return part is None or at >= part.expires
 
+    def suspended(self, member: str) -> bool:
+        """Whether the council has suspended a member, so that none of its keys counts."""
+        seat = self.council.members.get(member)
+        return seat is not None and seat.suspended
+
     def revoked(self, member: str, keyid: str) -> bool:
         """Whether a member has revoked one of its own keys in its file."""
         part = self.member_parts.get(member)
@@ -187,29 +192,38 @@ class Directory:
         if desk not in self._views:
             self._views[desk] = self._view(desk)
         view = self._views[desk]
-        return view.without_keys() if view and self.member_expired(view.member, at) else view
+        if view and (self.suspended(view.member) or self.member_expired(view.member, at)):
+            return view.without_keys()
+        return view
 
     def desk_by_request_keyid(self, keyid: str) -> str | None:
         """Find whose request key has this keyid; ask `desk` whether it still counts."""
         return self._request_keyids.get(keyid)
 
     def expand_group(self, group: str, at: datetime) -> tuple[str, ...]:
-        """Give a group's main desks that can receive, sorted.
+        """Give the desks of a group's members that have its function and can receive, sorted.
+
+        A suspended member's desks have no keys, so that they are not among them.
 
         Raises:
-            Problem: `unknown-recipient`: no such group, or nobody of it can receive. An empty list is
-                an error, never 'everyone'.
+            Problem: `unknown-recipient`: no such group, a joint operation that has ended, or nobody of it
+                can receive. An empty list is an error, never 'everyone'.
         """
-        if group not in self.council.groups:
+        found = self.council.groups.get(group)
+        if found is None:
             raise Problem("unknown-recipient", f"the council has no group {group[:64]!r}")
-        members = set(self.council.groups[group].members)
+        if not found.holds(at):
+            raise Problem("unknown-recipient", f"the joint operation {group} has ended")
+        members = set(found.members)
         desks = []
         for desk in self.desks():
             view = self.desk(desk, at) if member_of(desk) in members else None
-            if view and view.node and DeskFunction.MAIN in view.functions:
+            if view and view.node and found.function in view.functions:
                 desks.append(desk)
         if not desks:
-            raise Problem("unknown-recipient", f"no main desk of the group {group} can receive")
+            raise Problem(
+                "unknown-recipient", f"no {found.function} desk of the group {group} can receive"
+            )
         return tuple(desks)
 
     def same_for(self, other: Directory, members: Collection[str]) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from sqlalchemy import Engine
 from broker.db import migrate, open_sqlcipher
 from broker.node import migrations
 from broker.settings import NodeSettings, load_node
+from keys.directory import Directory
 from keys.keystore import Keystore
 from keys.signing import SEED_BYTES, RequestSigningKey, SigningIdentity
 from schemas.directory import Invitation
@@ -51,32 +53,64 @@ def sealing_key_name(desk: str, epoch: int) -> str:
     return f"desk.{_unit(desk)}.sealing.{epoch}"
 
 
+def next_key_name(name: str) -> str:
+    """Name of the secret that takes another's place once the directory in force names its public half."""
+    return f"{name}.next"
+
+
 def _unit(desk: str) -> str:
     return desk.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class DeskKeys:
-    """What one desk signs with: statements by its node identity, calls to the hub by its request key."""
+    """What one desk signs with: statements by its node identity, calls to the hub by its request key.
+
+    `next` are the keys that its member has been asked to declare in place of these (`rekeying`).
+    """
 
     node: SigningIdentity
     request: RequestSigningKey
+    next: DeskKeys | None = None
+
+    @property
+    def requests(self) -> tuple[RequestSigningKey, ...]:
+        """The request keys by which the hub may know the desk, the present one first."""
+        return (self.request,) if self.next is None else (self.request, self.next.request)
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """An opened data directory; the keys of its desks are by desk id, as `tn/main`."""
+    """An opened data directory; the keys of its desks are by desk id, as `tn/main`.
+
+    The mapping has the same desks for good; `rekeying` puts other keys in place of a desk's.
+    """
 
     data: Path
     settings: NodeSettings
     keystore: Keystore
     engine: Engine
-    desks: Mapping[str, DeskKeys]
+    desks: dict[str, DeskKeys]
 
     @property
     def exchange(self) -> str:
         """The exchange's name, `o` in the protocol."""
         return self.settings.exchange
+
+    def identity(self, desk: str, directory: Directory | None, at: datetime) -> SigningIdentity:
+        """The node identity of an own desk that a directory names: the next one, or else the present.
+
+        Args:
+            desk: an own desk.
+            directory: under which the statement will be judged.
+            at: UTC, whole seconds.
+        """
+        keys = self.desks[desk]
+        view = None if keys.next is None or directory is None else directory.desk(desk, at)
+        if keys.next is None or view is None:
+            return keys.node
+        is_named = view.node_keyid == keys.next.node.keyid(self.exchange)
+        return keys.next.node if is_named else keys.node
 
     def close(self) -> None:
         """Close the database."""
@@ -113,7 +147,7 @@ def look_home(data: Path, passphrase: bytes) -> Home:
     if not (data / DATABASE_FILE).exists():
         raise ConfigurationError(f"{data / DATABASE_FILE} is missing: restore a backup")
     keystore = Keystore.open(data / KEYSTORE_DIRECTORY, passphrase)
-    desks = {desk: _load_desk(keystore, desk) for desk in settings.desk_ids}
+    desks = {desk: load_desk(keystore, desk) for desk in settings.desk_ids}
     engine = open_sqlcipher(data / DATABASE_FILE, keystore.get(DATABASE_KEY_NAME))
     return Home(data, settings, keystore, engine, desks)
 
@@ -143,18 +177,41 @@ def served_alone(data: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _load_desk(keystore: Keystore, desk: str) -> DeskKeys:
-    seeds = keystore.get(node_key_name(desk))
-    request = keystore.get(request_key_name(desk))
+def load_desk(keystore: Keystore, desk: str) -> DeskKeys:
+    """Load a desk's keys, and those that will take their place.
+
+    Of a switch that a crash cut short (`rekeying.switch_keys`) the next keys stand in for what is gone.
+
+    Raises:
+        ConfigurationError: a key is missing, or not whole.
+        VerificationError: a key's file was altered.
+    """
+    node, request = node_key_name(desk), request_key_name(desk)
+    there = set(keystore.names())
+    # The next node identity is written last and goes first: with it, all of the next keys are there.
+    has_next = next_key_name(node) in there
     try:
-        return DeskKeys(
-            SigningIdentity.from_seeds(seeds[:SEED_BYTES], seeds[SEED_BYTES:]),
-            RequestSigningKey.from_seed(request),
+        coming = _load(keystore, next_key_name(node), next_key_name(request)) if has_next else None
+        present = _load(
+            keystore,
+            *(
+                next_key_name(name) if has_next and name not in there else name
+                for name in (node, request)
+            ),
         )
     except ParseError as error:
         raise ConfigurationError(
             f"the keys of {desk} are not whole: restore the keystore"
         ) from error
+    return replace(present, next=coming)
+
+
+def _load(keystore: Keystore, node: str, request: str) -> DeskKeys:
+    seeds = keystore.get(node)
+    return DeskKeys(
+        SigningIdentity.from_seeds(seeds[:SEED_BYTES], seeds[SEED_BYTES:]),
+        RequestSigningKey.from_seed(keystore.get(request)),
+    )
 
 
 def load_invitation(data: Path, exchange: str) -> Invitation:

@@ -148,7 +148,7 @@ def _check_recipients(
 
 def _ask(header: Header, directory: Directory, at: datetime) -> dict[str, tuple[str, ...]]:
     def party(desk: str) -> Party | None:
-        return party_of(directory.council, desk)
+        return party_of(directory.council, desk, at)
 
     try:
         rules = rules_of(directory)
@@ -180,12 +180,12 @@ def permit(
         Problem: `unknown-recipient`.
     """
     rules = rules_of(directory)
-    asking = party_of(directory.council, sender)
+    asking = party_of(directory.council, sender, context.at)
     if asking is None:
         raise Problem("unknown-recipient", f"{sender} is not a desk of this directory")
     parties = []
     for desk in recipients:
-        party = party_of(directory.council, desk)
+        party = party_of(directory.council, desk, context.at)
         if party is None or directory.desk(desk, context.at) is None:
             raise Problem("unknown-recipient", f"{desk} is not a desk of this directory")
         parties.append(party)

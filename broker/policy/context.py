@@ -41,7 +41,9 @@ class Party:
         functions: what the council granted to this desk.
         tlp_ceiling: the most that it may receive, by the Traffic Light Protocol.
         classification_ceiling: the most that it may receive, by classification.
-        groups: the groups of the council that its member belongs to.
+        groups: the groupings of the council that its member belongs to.
+        channels: the bilateral channels that its member has.
+        operations: the joint operations that its member takes part in, and that hold at the moment asked.
     """
 
     desk: str
@@ -50,6 +52,8 @@ class Party:
     tlp_ceiling: Tlp
     classification_ceiling: Classification
     groups: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
 
     @property
     def member(self) -> str:
@@ -57,22 +61,33 @@ class Party:
         return member_of(self.desk)
 
 
-def party_of(council: Council, desk: str) -> Party | None:
-    """Read what the council says of a desk; None when it grants that desk nothing.
+def party_of(council: Council, desk: str, at: datetime) -> Party | None:
+    """Read what the council says of a desk at a moment; None when it grants that desk nothing.
 
     Whether the member's own file has the desk, with keys, is for the directory to say, not for rules.
+
+    Args:
+        council: `council.json`.
+        desk: `member/unit`.
+        at: UTC: the moment at which a joint operation holds or has ended; the context's `at`.
     """
     member, _, unit = desk.partition("/")
     found = council.members.get(member)
     if found is None or unit not in found.desks:
         return None
+    belongs: dict[str, list[str]] = {"grouping": [], "bilateral": [], "operation": []}
+    for name, group in sorted(council.groups.items()):
+        if member in group.members and group.holds(at):
+            belongs[group.kind].append(name)
     return Party(
         desk=desk,
         kind=found.kind,
         functions=found.desks[unit],
         tlp_ceiling=found.ceiling.tlp,
         classification_ceiling=found.ceiling.classification,
-        groups=tuple(sorted(n for n, group in council.groups.items() if member in group.members)),
+        groups=tuple(belongs["grouping"]),
+        channels=tuple(belongs["bilateral"]),
+        operations=tuple(belongs["operation"]),
     )
 
 
@@ -126,6 +141,8 @@ def cedar_entity(party: Party) -> str:
         "kind": _word("MemberKind", party.kind),
         "functions": _words("Function", party.functions),
         "groups": party.groups,
+        "channels": party.channels,
+        "operations": party.operations,
         "ceiling": ceiling,
     }
     return _dump({"uid": _word(DESK, party.desk), "attrs": attributes, "parents": []})

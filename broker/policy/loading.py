@@ -63,12 +63,14 @@ class LoadedRules:
 
     Args:
         names: Cedar's positional name (`policy0`) → @id.
+        rules: @id → the policy as Cedar read it.
         reads_time: whether any rule can look at `context.at`.
     """
 
     policies: cedarpy.PolicySet
     schema: cedarpy.Schema
     names: Mapping[str, str]
+    rules: Mapping[str, pst.Template]
     reads_time: bool
 
 
@@ -110,7 +112,8 @@ def load_rules(policy_text: str, schema_text: str) -> LoadedRules:
         raise _refusal(findings)
 
     names = {position: rule.annotations["id"] for position, rule in rules.items()}
-    return LoadedRules(policies, schema, names, _reads_time(tree))
+    by_name = {names[position]: rule for position, rule in rules.items()}
+    return LoadedRules(policies, schema, names, by_name, _reads_time(tree))
 
 
 def _refusal(findings: list[str]) -> ConfigurationError:
@@ -167,11 +170,11 @@ def _well_formed(name: str) -> bool:
 
 def _structure_findings(rules: Mapping[str, pst.Template]) -> Iterator[str]:
     for rule in rules.values():
-        if any(isinstance(node, pst.Slot) for node in _walk(rule)):
+        if any(isinstance(node, pst.Slot) for node in walk(rule)):
             yield f"{_name(rule)}: a template decides nothing; write the policy out"
         # A desk named in a rule exists for Cedar only where it happens to be sender or recipient as
         # well: whether its attributes can be read would depend on who else gets the envelope.
-        if any(_reads_elsewhere(node) for node in _walk(rule)):
+        if any(_reads_elsewhere(node) for node in walk(rule)):
             yield f"{_name(rule)}: reads attributes of another than principal, resource and context"
 
 
@@ -193,19 +196,21 @@ def _reads_time(tree: pst.PolicySet) -> bool:
             return True
         if isinstance(node, pst.GetAttr) and node.base == pst.Var("context") and node.attr != "at":
             continue
-        pending.extend(_children(node))
+        pending.extend(children(node))
     return False
 
 
-def _walk(root: object) -> Iterator[object]:
+def walk(root: object) -> Iterator[object]:
+    """Give every node of a policy's tree, from the root down."""
     pending = [root]
     while pending:
         node = pending.pop()
         yield node
-        pending.extend(_children(node))
+        pending.extend(children(node))
 
 
-def _children(node: Any) -> Iterator[object]:
+def children(node: Any) -> Iterator[object]:
+    """Give what stands directly below a node of a policy's tree."""
     if isinstance(node, Mapping):
         yield from node.values()
     elif isinstance(node, tuple):
@@ -223,6 +228,8 @@ def _fit_findings(schema: cedarpy.Schema) -> Iterator[str]:
         tlp_ceiling=Tlp.CLEAR,
         classification_ceiling=Classification.UNCLASSIFIED,
         groups=("all",),
+        channels=("all",),
+        operations=("all",),
     )
     context = SendContext(
         status=Status.ACTUAL,

@@ -75,6 +75,11 @@ class AccessRules:
         return cls(load_rules(policy_text, schema_text))
 
     @property
+    def loaded(self) -> LoadedRules:
+        """The rules as they were read, for those who look at them one by one."""
+        return self._loaded
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """The @ids of all policies, sorted."""
         return tuple(sorted(self._loaded.names.values()))
@@ -160,6 +165,11 @@ def decide_all(
         recipients.append(recipient)
     decisions = rules.decide_each(sender, recipients, context_of(header, at))
     return dict(zip(header.desks, decisions, strict=True))
+
+
+def default_cases() -> str:
+    """The table of cases for the rules that Barid ships (`policy.cases.toml` to begin with)."""
+    return files("broker.policy").joinpath("default.cases.toml").read_text(encoding="utf-8")
 
 
 def default_texts() -> tuple[str, str]:

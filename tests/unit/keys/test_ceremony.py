@@ -185,8 +185,8 @@ def test_a_damaged_request_is_refused_or_says_the_same(
         request = read_member_request(bytes(data))
     except BaridError:
         return
-    assert (request.key, request.data) == (
-        world.member_keys["ly"].public_key,
+    assert (request.keys, request.data) == (
+        (world.member_keys["ly"].public_key,),
         request_of(world, "ly").data,
     )
 
