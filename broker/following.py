@@ -22,9 +22,7 @@ from keys.timestamps import (
     TIMESTAMP_NAME,
     TimestampCheck,
     TimestampFault,
-    TimestampRefused,
-    accept_timestamp,
-    check_timestamp,
+    judge_timestamp,
 )
 from keys.tuf_files import TrustFileMissing, metadata_name
 from schemas.directory import Invitation
@@ -123,7 +121,8 @@ class Follower:
         self._client = client
         self._store = store
         self._clock = clock
-        self._timestamp: TimestampCheck | None = None
+        # What was found when the hub's timestamp was last looked at.
+        self.timestamp: TimestampCheck | None = None
         self._logs = invitation.logs
         self._verifiers = {
             "directory": LogVerifier.from_keys(invitation.logs.directory),
@@ -172,11 +171,6 @@ class Follower:
         """The newest verified checkpoint of the exchange log."""
         return self._heads["exchange"]
 
-    @property
-    def timestamp(self) -> TimestampCheck | None:
-        """What was found when the hub's timestamp was last looked at; None before the first time."""
-        return self._timestamp
-
     async def refresh(self) -> tuple[Finding, ...]:
         """Follow both logs to their newest checkpoints, then look at the hub's timestamp.
 
@@ -187,8 +181,7 @@ class Follower:
         4. Fold each into the history, with the trust files that it names.
         5. Each new entry's exchange_log is a tree that the exchange log grew from.
         6. Keep all of it.
-        7. Look at the timestamp (`timestamp` says what was found). It changes nothing of 1 to 6. Where it
-           vouches for another snapshot, one may have been published in between: once all is read again.
+        7. Look at the timestamp, which changes nothing of 1 to 6; `timestamp` says what was found.
 
         Returns:
             What was found wrong with new entries; the state before them stays in force.
@@ -201,9 +194,10 @@ class Follower:
         await self._follow()
         check = await self._look_at_timestamp()
         if check is not None and check.fault is TimestampFault.OTHER_SNAPSHOT:
+            # One may have been published between the two calls: all is read once more.
             await self._follow()
             check = await self._look_at_timestamp()
-        self._timestamp = check
+        self.timestamp = check
         found, self._found = tuple(self._found), []
         return found
 
@@ -230,25 +224,20 @@ class Follower:
         try:
             data = await self._client.trust_file(TIMESTAMP_NAME, TIMESTAMP_BYTES_MAX)
         except HubUnreachable:
-            return self._timestamp
+            return self.timestamp
         except (TrustFileAbsent, ParseError):
-            return TimestampCheck(now, TimestampFault.MISSING, "the hub shows no timestamp")
+            return TimestampCheck(now, TimestampFault.MISSING, "the hub shows none")
         except Problem as problem:
             if problem.type.finality is Finality.RETRYABLE:
-                return self._timestamp
-            detail = f"the hub shows no timestamp: {problem.word}"
-            return TimestampCheck(now, TimestampFault.MISSING, detail)
+                return self.timestamp
+            return TimestampCheck(now, TimestampFault.MISSING, f"the hub answers {problem.word}")
         seen = self._store.trust_file(TIMESTAMP_NAME)
         snapshot = metadata_name("snapshot", directory.snapshot_file.version)
-        try:
-            timestamp = accept_timestamp(data, directory.root, seen)
-            if data != seen:
-                self._store.save_trust_file(TIMESTAMP_NAME, data)
-            size_bytes = len(self._kept_file(snapshot, TRUST_FILE_BYTES_MAX))
-            check_timestamp(timestamp, directory, size_bytes, now)
-        except TimestampRefused as refused:
-            return TimestampCheck(now, refused.fault, str(refused))
-        return TimestampCheck(now)
+        size_bytes = len(self._kept_file(snapshot, TRUST_FILE_BYTES_MAX))
+        check = judge_timestamp(data, seen, directory, size_bytes, now)
+        if check.is_newest and data != seen:
+            self._store.save_trust_file(TIMESTAMP_NAME, data)
+        return check
 
     async def prove_exchange_head(self, checkpoint: Checkpoint) -> None:
         """Prove that a tree of the exchange log is one with the newest verified one.

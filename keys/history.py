@@ -6,6 +6,7 @@ caller passes in. Hub, node and auditor each fold the log for themselves, and sk
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -94,6 +95,38 @@ class DirectoryHistory:
                 f"the directory log was read to {self.size} entries, not {size}"
             )
         return self._states[size]
+
+    def judging(self, size: int, exchange_index: int) -> DirectoryState:
+        """The state by which an exchange entry is judged, as its `directory_size` names it.
+
+        A directory entry carries the exchange log's size, so that an exchange entry at or after it was
+        logged together with it, or later: else hub and a revoked desk could revive old keys.
+
+        Args:
+            size: the entry's `directory_size`.
+            exchange_index: where the entry stands in the exchange log.
+
+        Raises:
+            VerificationError: the log was not read so far, or the directory was outdated at that entry.
+        """
+        least = self._least_size(exchange_index)
+        if size < least:
+            raise VerificationError(
+                f"exchange entry {exchange_index} is judged by {size} directory entries, where there"
+                f" were {least} already: an old directory is revived"
+            )
+        return self.at(size)
+
+    def _least_size(self, exchange_index: int) -> int:
+        def logged_at(state: DirectoryState) -> int:
+            return state.exchange_log.size if state.exchange_log else 0
+
+        states = self._states
+        behind = bisect_right(states, exchange_index, lo=1, key=logged_at)
+        if behind == 1:
+            return 0
+        # Entries of one moment name the same size: the exchange entry may be of that moment too.
+        return bisect_left(states, logged_at(states[behind - 1]), lo=1, key=logged_at) - 1
 
     def copy(self) -> Self:
         """Give an independent history with the same entries, for trying what another would do."""

@@ -1,7 +1,7 @@
 """TUF's timestamp: with it the hub says again and again which snapshot is the newest.
 
-May import `schemas`, the rest of `keys` and tuf; pure. `broker.following` asks it at each refresh. The directory
-log alone decides which directory is in force: a bad timestamp only keeps it from counting as fresh.
+May import `schemas`, the rest of `keys` and tuf; pure. `broker.following` asks it at each refresh. The
+directory log alone decides what is in force: a bad timestamp only keeps it from counting as fresh.
 """
 
 from __future__ import annotations
@@ -38,14 +38,6 @@ class TimestampFault(StrEnum):
     """It vouches for another snapshot than the one in force."""
 
 
-class TimestampRefused(VerificationError):
-    """A timestamp that proves nothing; `fault` says why."""
-
-    def __init__(self, fault: TimestampFault, detail: str) -> None:
-        self.fault = fault
-        super().__init__(detail)
-
-
 @dataclass(frozen=True, slots=True)
 class TimestampCheck:
     """What came of looking at the hub's timestamp.
@@ -60,65 +52,74 @@ class TimestampCheck:
     fault: TimestampFault | None = None
     detail: str = ""
 
+    @property
+    def is_newest(self) -> bool:
+        """Whether the timestamp is one that later ones must not fall behind, good or not."""
+        return self.fault in {None, TimestampFault.EXPIRED, TimestampFault.OTHER_SNAPSHOT}
 
-def accept_timestamp(data: bytes, root: Root, seen: bytes | None) -> Timestamp:
-    """Read a timestamp that is signed, and no older than the last that was.
 
-    A timestamp seen counts only as long as the council leaves the online key as it is: a stolen key that
-    jumped to the highest version must not stop its successor.
+class _Refused(VerificationError):
+    def __init__(self, fault: TimestampFault, detail: str) -> None:
+        self.fault = fault
+        super().__init__(detail)
+
+
+def judge_timestamp(
+    data: bytes, seen: bytes | None, directory: Directory, snapshot_size_bytes: int, now: datetime
+) -> TimestampCheck:
+    """Judge what a hub gave as its timestamp.
+
+    1. It is signed by the online key of the root in force.
+    2. It is not older than the last that was. A timestamp seen counts only as long as the council leaves
+       the online key as it is: a stolen key that jumped to the highest version must not stop its successor.
+    3. It has not expired.
+    4. It vouches for the snapshot in force: its version, its length and its SHA-256.
 
     Args:
         data: as the hub gave it.
-        root: in force; its timestamp role names the online key.
-        seen: the last timestamp that this function accepted.
-
-    Raises:
-        TimestampRefused: `SIGNATURE` or `ROLLED_BACK`.
+        seen: the last timestamp that was the newest (`TimestampCheck.is_newest`).
+        directory: in force.
+        snapshot_size_bytes: of its snapshot.
+        now: the reader's clock.
     """
+    try:
+        timestamp = _accept(data, directory.root, seen)
+        _check(timestamp, directory, snapshot_size_bytes, now)
+    except _Refused as refused:
+        return TimestampCheck(now, refused.fault, str(refused))
+    return TimestampCheck(now)
+
+
+def _accept(data: bytes, root: Root, seen: bytes | None) -> Timestamp:
     timestamp = _read(data, root)
     if seen is None:
         return timestamp
     try:
         newest = _read(seen, root)
-    except TimestampRefused:
+    except _Refused:
         return timestamp
     if timestamp.version < newest.version:
-        raise TimestampRefused(
+        raise _Refused(
             TimestampFault.ROLLED_BACK,
             f"the timestamp is older than version {newest.version}, which was seen before",
         )
     return timestamp
 
 
-def check_timestamp(
+def _check(
     timestamp: Timestamp, directory: Directory, snapshot_size_bytes: int, now: datetime
 ) -> None:
-    """Check that a timestamp holds now, and vouches for the snapshot in force.
-
-    Args:
-        timestamp: that was accepted.
-        directory: in force.
-        snapshot_size_bytes: of its snapshot.
-        now: the reader's clock.
-
-    Raises:
-        TimestampRefused: `EXPIRED` or `OTHER_SNAPSHOT`.
-    """
     if now >= timestamp.expires:
-        raise TimestampRefused(
-            TimestampFault.EXPIRED, f"the timestamp expired {format_time(timestamp.expires)}"
-        )
+        detail = f"the timestamp expired {format_time(timestamp.expires)}"
+        raise _Refused(TimestampFault.EXPIRED, detail)
     listed, in_force = timestamp.snapshot_meta, directory.snapshot_file
     try:
         sha256, size_bytes = commitment_of("snapshot", listed)
     except VerificationError as error:
-        raise TimestampRefused(TimestampFault.OTHER_SNAPSHOT, str(error)) from error
-    if (listed.version, size_bytes, sha256) != (
-        in_force.version,
-        snapshot_size_bytes,
-        in_force.sha256,
-    ):
-        raise TimestampRefused(
+        raise _Refused(TimestampFault.OTHER_SNAPSHOT, str(error)) from error
+    vouched = (listed.version, size_bytes, sha256)
+    if vouched != (in_force.version, snapshot_size_bytes, in_force.sha256):
+        raise _Refused(
             TimestampFault.OTHER_SNAPSHOT,
             f"the timestamp vouches for a snapshot of version {listed.version} that is not the one in"
             f" force, version {in_force.version}",
@@ -130,5 +131,5 @@ def _read(data: bytes, root: Root) -> Timestamp:
         metadata = read_metadata(Timestamp.type, data, Timestamp)
         verify_role(root, Timestamp.type, metadata)
     except VerificationError as error:
-        raise TimestampRefused(TimestampFault.SIGNATURE, str(error)) from error
+        raise _Refused(TimestampFault.SIGNATURE, str(error)) from error
     return metadata.signed

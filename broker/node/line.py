@@ -1,25 +1,31 @@
 """The line to the hub: one client a desk, one follower of the logs, and whether the hub answers.
 
 May import `broker.client`, `broker.following` and the node's own rooms; `sync`'s parts call the hub
-through it. Reading the logs happens one at a time, since what was verified must only grow.
+through it. Reading the logs happens one at a time, since what was verified must only grow; what they say of
+the own keys and of the hub's address is heeded at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from broker.client import HubClient
 from broker.following import Follower, FollowStore
 from broker.node.clock import Clock
 from broker.node.home import Home
+from broker.node.rekeying import notice_new_keys, switch_keys
 from broker.tlog.checkpoint import Checkpoint
 from keys.history import DirectoryState, Finding
-from schemas.directory import Invitation
-from schemas.errors import Problem
+from schemas.directory import HubAddress, Invitation
+from schemas.errors import ConfigurationError, Problem, VerificationError
 from schemas.scalars import parse_time
+
+_LOG: Final = logging.getLogger("barid.node")
 
 
 class HubClock:
@@ -32,6 +38,10 @@ class HubClock:
     def now_unix(self) -> int:
         """Seconds since 1970, as the hub counts them."""
         return int(self._clock().timestamp()) + self._offset_seconds
+
+    def here(self) -> datetime:
+        """This machine's own time, UTC."""
+        return self._clock()
 
     @property
     def offset_seconds(self) -> int:
@@ -84,12 +94,16 @@ class Line:
     """What this node calls the hub with, and knows of its logs.
 
     Args:
+        home: the node's home.
+        invited: where the invitation says that the hub is.
         clients: by own desk.
         follower: of both logs, for all desks.
         time: that requests are stamped with.
         reach: whether the hub answers.
     """
 
+    home: Home
+    invited: HubAddress
     clients: Mapping[str, HubClient]
     follower: Follower
     time: HubClock
@@ -102,9 +116,41 @@ class Line:
         return self.follower.state
 
     async def refresh(self) -> tuple[Finding, ...]:
-        """Follow both logs to their newest checkpoints. Raises Problem, HubUnreachable."""
+        """Follow both logs to their newest checkpoints, and heed what they say.
+
+        1. Next keys that were made meanwhile are noticed first: the hub may know a desk by them alone.
+        2. The logs are followed.
+        3. Desks whose next keys the directory names by now switch to them.
+        4. The clients call where the directory says that the hub is, by the keys that are left.
+
+        Raises:
+            Problem, HubUnreachable: as `Follower.refresh`.
+        """
         async with self._reading:
-            return await self.follower.refresh()
+            await asyncio.to_thread(notice_new_keys, self.home)
+            self.aim()
+            findings = await self.follower.refresh()
+            directory, now = self.state.directory, self.time.here()
+            await asyncio.to_thread(switch_keys, self.home, directory, now)
+            self.aim()
+            return findings
+
+    def aim(self) -> None:
+        """Have each client call the hub where it is, by its desk's keys.
+
+        The address of the directory in force comes first; the invitation's follows, since a node that missed
+        a change of the address gets a new one. The certificates of both are trusted.
+        """
+        directory = self.state.directory
+        told = () if directory is None else (directory.council.hub,)
+        addresses = tuple(dict.fromkeys((*told, self.invited)))
+        for desk, client in self.clients.items():
+            keys = self.home.desks[desk].requests
+            try:
+                client.aim(addresses, keys)
+            except ConfigurationError:
+                _LOG.error("the directory's TLS trust of the hub is no certificate")
+                client.aim((self.invited,), keys)
 
     async def prove(self, checkpoint: Checkpoint) -> None:
         """Prove that a receipt's tree is one with the log that is followed.
@@ -115,17 +161,26 @@ class Line:
         async with self._reading:
             await self.follower.prove_exchange_head(checkpoint)
 
-    async def state_at(self, size: int) -> DirectoryState:
+    async def state_at(self, size: int, exchange_index: int | None = None) -> DirectoryState:
         """The directory log's state at an entry's `directory_size`, read so far if need be.
 
+        Args:
+            size: as the entry names it.
+            exchange_index: where that entry stands, if its judgement depends on it.
+
         Raises:
-            Problem: `directory-invalid` where the directory log is not so long.
+            Problem: `directory-invalid` where the directory log is not so long, or was longer already.
         """
         if size > self.follower.history.size:
             await self.refresh()
         if size > self.follower.history.size:
             raise Problem("directory-invalid", f"the directory log has no {size} entries")
-        return self.follower.history.at(size)
+        if exchange_index is None:
+            return self.follower.history.at(size)
+        try:
+            return self.follower.history.judging(size, exchange_index)
+        except VerificationError as error:
+            raise Problem("directory-invalid", str(error)) from error
 
     async def close(self) -> None:
         """Close all connections."""
@@ -152,4 +207,7 @@ def open_line(home: Home, invitation: Invitation, store: FollowStore, clock: Clo
         for desk, keys in home.desks.items()
     }
     first = clients[home.settings.desk_ids[0]]
-    return Line(clients, Follower(invitation, first, store, clock), time)
+    follower = Follower(invitation, first, store, clock)
+    line = Line(home, invitation.hub, clients, follower, time)
+    line.aim()
+    return line

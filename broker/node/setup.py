@@ -81,7 +81,7 @@ def init_node(
             releasers do not fit; nothing was made then.
     """
     people = releasers or {}
-    _check_releasers(people, settings)
+    check_releasers(people, settings)
     if (data / CONFIG_FILE).exists():
         raise ConfigurationError(f"{data} is in use already: choose another data directory")
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,8 +114,16 @@ def init_node(
     return request
 
 
-def _check_releasers(releasers: Mapping[str, Releasers], settings: NodeSettings) -> None:
-    """Refuse what the member's file could not say, before anything is made."""
+def check_releasers(releasers: Mapping[str, Releasers], settings: NodeSettings) -> None:
+    """Refuse what the member's file could not say, before anything is made.
+
+    Args:
+        releasers: by unit.
+        settings: of the node whose desks they release for.
+
+    Raises:
+        ConfigurationError: says what does not fit.
+    """
     seen: set[bytes] = set()
     for unit, people in releasers.items():
         desk = f"{settings.member}/{unit}"

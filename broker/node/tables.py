@@ -45,7 +45,9 @@ outgoing_bulletin = Table(
     Column("reply_desk", Text),  # the bulletin that it answers
     Column("reply_id", Text),
     Column("draft", LargeBinary),  # of the release that people have yet to sign, JSON
+    Column("held", BigInteger),  # since when the directory is too old for it to leave
     UniqueConstraint("desk", "bulletin_id"),
+    Index("outgoing_bulletin_held", "desk", "held"),
     Index("outgoing_bulletin_reply", "reply_desk", "reply_id"),
 )
 
@@ -133,8 +135,25 @@ sent_header = Table(
     Column("envelope_id", Text, nullable=False, index=True),
     Column("statement", LargeBinary, nullable=False),
     Column("sealed_at", BigInteger, nullable=False),
+    Column("directory_verified", BigInteger),  # when its directory had last been found fresh
 )
 """Every header that may have been sent: a receipt may name an earlier one."""
+
+confirmation = Table(
+    "confirmation",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("desk", Text, nullable=False),
+    Column("bulletin_id", Text, nullable=False),
+    Column("by", Text, nullable=False),  # the person, as the token's holder named them
+    Column("token_id", Text, nullable=False),
+    Column("token_name", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("directory_verified", BigInteger),  # when the directory had last been found fresh
+    Column("ended", BigInteger),  # when it was fresh again: from then on this lets nothing leave
+    Index("confirmation_of", "desk", "bulletin_id"),
+)
+"""People who let a bulletin leave though the directory was over the grace; kept for good."""
 
 # What arrived.
 
@@ -287,6 +306,14 @@ follow_trust_file = Table(
     Column("name", Text, primary_key=True),
     Column("data", LargeBinary, nullable=False),
 )
+
+freshness = Table(
+    "freshness",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+"""When each source of freshness last vouched for the directory that this node follows."""
 
 watched = Table(
     "watched",

@@ -135,19 +135,77 @@ ADVICE: Final[Mapping[AlarmKind, Said]] = {
         "ما يُرسل إليه ينتظر. اسأل ذلك العضو هل تعمل عقدته.",
     ),
     AlarmKind.COUNCIL_EXPIRES: Said(
-        "The governors must sign and publish a new one before that day.",
-        "Les gouverneurs doivent en signer et en publier un nouveau avant cette date.",
-        "على المحافظين توقيع دليل جديد ونشره قبل ذلك اليوم.",
+        "The governors sign a new one before that day: `barid trust propose`; for the root `barid trust"
+        " rotate-root`.",
+        "Les gouverneurs en signent un nouveau avant cette date : `barid trust propose` ; pour la racine"
+        " `barid trust rotate-root`.",
+        "يوقّع المحافظون جديدا قبل ذلك اليوم: `barid trust propose`، وللجذر `barid trust rotate-root`.",
     ),
     AlarmKind.COUNCIL_EXPIRED: Said(
-        "Keys and rules are not sure any more. The governors must sign a new one now.",
-        "Clés et règles ne sont plus sûres. Les gouverneurs doivent en signer un nouveau.",
-        "لم تعد المفاتيح والقواعد مؤكدة. على المحافظين توقيع دليل جديد الآن.",
+        "What is not urgent waits; flash and immediate leave once a person confirms. The governors sign a"
+        " new one now: `barid trust propose`, for the root `barid trust rotate-root`.",
+        "Ce qui n'est pas urgent attend ; flash et immédiat partent sur confirmation. Les gouverneurs en"
+        " signent un nouveau : `barid trust propose`, pour la racine `barid trust rotate-root`.",
+        "ينتظر ما ليس عاجلا، ويخرج العاجل بعد تأكيد شخص. على المحافظين توقيع جديد الآن:"
+        " `barid trust propose`، وللجذر `barid trust rotate-root`.",
+    ),
+    AlarmKind.DIRECTORY_STALE: Said(
+        "See whether the hub answers and its timestamp is good; call its operator. Keys and rules may have"
+        " changed since; after the council's grace what is not urgent waits.",
+        "Vérifiez que le relais répond et que son horodatage est bon ; appelez son exploitant. Clés et"
+        " règles ont pu changer ; passé le délai du conseil, ce qui n'est pas urgent attend.",
+        "تحقق من أن الموزّع يجيب وأن ختمه الزمني سليم واتصل بمشغّله. ربما تغيرت المفاتيح والقواعد،"
+        " وبعد مهلة المجلس ينتظر ما ليس عاجلا.",
+    ),
+    AlarmKind.DIRECTORY_OVER_GRACE: Said(
+        "This node goes on receiving. Call the hub's operator; once the directory is fresh again everything"
+        " leaves by itself. Flash and immediate: `barid bulletin confirm`.",
+        "Ce nœud continue de recevoir. Appelez l'exploitant du relais ; dès que l'annuaire est à jour, tout"
+        " part de lui-même. Flash et immédiat : `barid bulletin confirm`.",
+        "تواصل هذه العقدة الاستلام. اتصل بمشغّل الموزّع، ويخرج كل شيء تلقائيا متى تجدد الدليل."
+        " للعاجل: `barid bulletin confirm`.",
+    ),
+    AlarmKind.AWAITING_CONFIRMATION: Said(
+        "Call the recipients if a key may have been stolen there; then let it leave:"
+        " `barid bulletin confirm`.",
+        "Appelez les destinataires si une clé a pu y être volée ; puis laissez-le partir :"
+        " `barid bulletin confirm`.",
+        "اتصل بالمتلقين إن احتُمل أن مفتاحا سُرق عندهم، ثم دعها تخرج: `barid bulletin confirm`.",
+    ),
+    AlarmKind.TIMESTAMP_MISSING: Said(
+        "Tell the hub's operator: it renews the timestamp every hour. The directory stays in force.",
+        "Prévenez l'exploitant : le relais renouvelle l'horodatage chaque heure. L'annuaire reste en vigueur.",
+        "أبلغ مشغّل الموزّع: يتجدد الختم الزمني كل ساعة. يبقى الدليل ساريا.",
+    ),
+    AlarmKind.TIMESTAMP_EXPIRED: Said(
+        "Compare this machine's clock; then tell the hub's operator: it renews the timestamp every hour.",
+        "Vérifiez l'horloge de cette machine, puis prévenez l'exploitant : l'horodatage se renouvelle"
+        " chaque heure.",
+        "تحقق من ساعة هذا الجهاز ثم أبلغ مشغّل الموزّع: يتجدد الختم الزمني كل ساعة.",
+    ),
+    AlarmKind.TIMESTAMP_ROLLED_BACK: Said(
+        "An old state may be shown to you, or the hub was restored. Ask its operator, tell the auditor.",
+        "On vous montre peut-être un ancien état, ou le relais a été restauré. Demandez à son exploitant,"
+        " prévenez l'auditeur.",
+        "ربما يُعرض عليك وضع قديم أو استُعيد الموزّع. اسأل مشغّله وأبلغ المدقق.",
+    ),
+    AlarmKind.TIMESTAMP_OTHER_SNAPSHOT: Said(
+        "The directory of the log stays in force. Versions are mixed: tell the hub's operator and the auditor.",
+        "L'annuaire du journal reste en vigueur. Des versions sont mêlées : prévenez l'exploitant et"
+        " l'auditeur.",
+        "يبقى دليل السجل ساريا. النسخ مختلطة: أبلغ مشغّل الموزّع والمدقق.",
+    ),
+    AlarmKind.TIMESTAMP_SIGNATURE: Said(
+        "Somebody else may answer in the hub's place. Tell its operator and the auditor.",
+        "Un autre répond peut-être à la place du relais. Prévenez son exploitant et l'auditeur.",
+        "ربما يجيب غير الموزّع مكانه. أبلغ مشغّله والمدقق.",
     ),
     AlarmKind.MEMBER_FILE_EXPIRES: Said(
-        "Sign a new version and have it published: without it none of the member's keys counts.",
-        "Signez une nouvelle version et faites-la publier : sans elle aucune clé ne compte.",
-        "وقّع نسخة جديدة وانشرها: دونها لا يُعتد بأي مفتاح للعضو.",
+        "Sign a new version and have it published: `barid member renew`. Without it none of the member's"
+        " keys counts.",
+        "Signez une nouvelle version et faites-la publier : `barid member renew`. Sans elle aucune clé ne"
+        " compte.",
+        "وقّع نسخة جديدة وانشرها: `barid member renew`. دونها لا يُعتد بأي مفتاح للعضو.",
     ),
     AlarmKind.UNREACHABLE: Said(
         "Check this machine's line, then call the hub's operator. Nothing is lost meanwhile.",

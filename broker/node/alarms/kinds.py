@@ -73,9 +73,25 @@ class AlarmKind(StrEnum):
     RECIPIENT_KEY_EXPIRED = "recipient-key-expired"
     """Another desk's sealing key ran out days ago: nothing can be sealed to it."""
     COUNCIL_EXPIRES = "council-expires"
-    """The governors' signatures on the directory run out soon."""
+    """The governors' signatures on the trust root or the council run out soon."""
     COUNCIL_EXPIRED = "council-expired"
     """They have run out: the directory says nothing that is sure any more."""
+    DIRECTORY_STALE = "directory-stale"
+    """For over an hour nothing has vouched that the directory in force is the newest."""
+    DIRECTORY_OVER_GRACE = "directory-over-grace"
+    """For longer than the council's grace nothing has; what is not urgent waits."""
+    AWAITING_CONFIRMATION = "awaiting-confirmation"
+    """A flash or immediate bulletin leaves once a person confirms it, the directory being over the grace."""
+    TIMESTAMP_MISSING = "timestamp-missing"
+    """The hub shows no timestamp for the directory."""
+    TIMESTAMP_EXPIRED = "timestamp-expired"
+    """The hub's timestamp has run out."""
+    TIMESTAMP_ROLLED_BACK = "timestamp-rolled-back"
+    """The hub's timestamp is older than one that was seen."""
+    TIMESTAMP_OTHER_SNAPSHOT = "timestamp-other-snapshot"
+    """The hub's timestamp vouches for another directory than the log has in force."""
+    TIMESTAMP_SIGNATURE = "timestamp-signature"
+    """The hub's timestamp is not signed by the online key."""
     MEMBER_FILE_EXPIRES = "member-file-expires"
     """The own member's file runs out soon, or has run out: then none of its keys counts."""
     UNREACHABLE = "hub-unreachable"
@@ -123,6 +139,14 @@ SEVERITY: Final[Mapping[AlarmKind, Severity]] = {
     AlarmKind.RECIPIENT_KEY_EXPIRED: Severity.MINOR,
     AlarmKind.COUNCIL_EXPIRES: Severity.MINOR,
     AlarmKind.COUNCIL_EXPIRED: Severity.CRITICAL,
+    AlarmKind.DIRECTORY_STALE: Severity.SERIOUS,
+    AlarmKind.DIRECTORY_OVER_GRACE: Severity.CRITICAL,
+    AlarmKind.AWAITING_CONFIRMATION: Severity.CRITICAL,
+    AlarmKind.TIMESTAMP_MISSING: Severity.SERIOUS,
+    AlarmKind.TIMESTAMP_EXPIRED: Severity.SERIOUS,
+    AlarmKind.TIMESTAMP_ROLLED_BACK: Severity.SERIOUS,
+    AlarmKind.TIMESTAMP_OTHER_SNAPSHOT: Severity.SERIOUS,
+    AlarmKind.TIMESTAMP_SIGNATURE: Severity.SERIOUS,
     AlarmKind.MEMBER_FILE_EXPIRES: Severity.MINOR,
     AlarmKind.UNREACHABLE: Severity.SERIOUS,
     AlarmKind.REFUSES_US: Severity.SERIOUS,
@@ -148,6 +172,11 @@ LASTING: Final = frozenset(
         AlarmKind.RECIPIENT_KEY_EXPIRED,
         AlarmKind.COUNCIL_EXPIRES,
         AlarmKind.COUNCIL_EXPIRED,
+        AlarmKind.DIRECTORY_STALE,
+        AlarmKind.DIRECTORY_OVER_GRACE,
+        AlarmKind.AWAITING_CONFIRMATION,
+        AlarmKind.TIMESTAMP_MISSING,
+        AlarmKind.TIMESTAMP_EXPIRED,
         AlarmKind.MEMBER_FILE_EXPIRES,
         AlarmKind.UNREACHABLE,
         AlarmKind.CLOCK,

@@ -152,6 +152,46 @@ TITLES: Final[Mapping[AlarmKind, Said]] = {
         "L'annuaire du conseil a expiré",
         "انتهت صلاحية دليل المجلس",
     ),
+    AlarmKind.DIRECTORY_STALE: Said(
+        "The directory was not verified for over an hour",
+        "L'annuaire n'a pas été vérifié depuis plus d'une heure",
+        "لم يُتحقق من الدليل منذ أكثر من ساعة",
+    ),
+    AlarmKind.DIRECTORY_OVER_GRACE: Said(
+        "The directory is too old: what is not urgent waits",
+        "L'annuaire est trop ancien : ce qui n'est pas urgent attend",
+        "الدليل قديم جدا: ينتظر كل ما ليس عاجلا",
+    ),
+    AlarmKind.AWAITING_CONFIRMATION: Said(
+        "An urgent bulletin waits for a person's confirmation",
+        "Un bulletin urgent attend la confirmation d'une personne",
+        "نشرة عاجلة تنتظر تأكيد شخص",
+    ),
+    AlarmKind.TIMESTAMP_MISSING: Said(
+        "The hub shows no timestamp for the directory",
+        "Le relais ne montre pas d'horodatage de l'annuaire",
+        "لا يعرض الموزّع ختما زمنيا للدليل",
+    ),
+    AlarmKind.TIMESTAMP_EXPIRED: Said(
+        "The hub's timestamp for the directory has run out",
+        "L'horodatage de l'annuaire au relais a expiré",
+        "انتهت صلاحية الختم الزمني للدليل عند الموزّع",
+    ),
+    AlarmKind.TIMESTAMP_ROLLED_BACK: Said(
+        "The hub shows an older timestamp than before",
+        "Le relais montre un horodatage plus ancien qu'avant",
+        "يعرض الموزّع ختما زمنيا أقدم مما سبق",
+    ),
+    AlarmKind.TIMESTAMP_OTHER_SNAPSHOT: Said(
+        "The hub's timestamp is for another directory",
+        "L'horodatage du relais porte sur un autre annuaire",
+        "الختم الزمني عند الموزّع لدليل آخر",
+    ),
+    AlarmKind.TIMESTAMP_SIGNATURE: Said(
+        "The hub's timestamp is not signed by its key",
+        "L'horodatage du relais n'est pas signé par sa clé",
+        "الختم الزمني عند الموزّع غير موقّع بمفتاحه",
+    ),
     AlarmKind.MEMBER_FILE_EXPIRES: Said(
         "This member's file runs out",
         "Le fichier de ce membre expire",

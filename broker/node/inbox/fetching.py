@@ -257,7 +257,7 @@ class Fetcher:
             # It was right so far: nothing of it is opened again.
             raise AttachmentsAwaited
         await self._prove(arrived)
-        state = await self._line.state_at(arrived.entry.directory_size)
+        state = await self._line.state_at(arrived.entry.directory_size, arrived.index)
         body = item.body
         if body is None:
             header = arrived.header

@@ -141,7 +141,7 @@ def _prove(
         raise Problem("entry-invalid", "the entry is not of this acknowledgement")
     try:
         payload = parse(Acknowledgement, statement.payload, ACKNOWLEDGEMENT_BYTES_MAX)
-        directory = history.at(entry.directory_size).directory
+        directory = history.judging(entry.directory_size, verified.index).directory
         if payload.desk != recipient or payload.exchange != history.exchange:
             raise VerificationError(f"the acknowledgement is not of {recipient}")
         _verify_signature(proof, recipient, directory, entry.at, history.exchange)

@@ -99,7 +99,7 @@ def _seal_again(
                 update_envelope(connection, row.envelope_id, must_seal=0)
         return
     sealed = Sealed(header.id, header.bulletin.content, header.desks, row.content_key, old.body)
-    identity = home.desks[row.desk].node
+    identity = home.identity(row.desk, directory, now)
     envelope = address(outgoing, sealed, home.exchange, slots, identity, in_force, now)
     with writing(home.engine) as connection:
         if not _is_sealed(connection, row):

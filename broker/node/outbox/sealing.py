@@ -33,6 +33,7 @@ from broker.node.outbox.settle import is_due
 from broker.node.outbox.state import OPEN, DeliveryState, OutboxState
 from keys.envelope import Outgoing, address, seal_content
 from keys.history import DirectoryState
+from keys.signing import SigningIdentity
 from schemas.bulletin.vocabularies import Precedence
 from schemas.envelope import DirectoryRef
 from schemas.loader import dump_json
@@ -79,8 +80,9 @@ def seal_queued(home: Home, desk: str, state: DirectoryState, now: datetime) -> 
         allowed = still_allowed(home, outgoing, tuple(recipients), state.directory, now)
         slots = slots_for(allowed, state, now)
         _note_waiting(home, outgoing, set(allowed) - set(slots), now)
+        identity = home.identity(desk, state.directory, now)
         for group in _groups(slots, recipients):
-            sealed += _seal(home, outgoing, group, state.in_force, now)
+            sealed += _seal(home, outgoing, group, identity, state.in_force, now)
     return sealed
 
 
@@ -166,7 +168,12 @@ def _groups(slots: Slots, alone: Mapping[str, bool]) -> list[Slots]:
 
 
 def _seal(
-    home: Home, outgoing: Outgoing, slots: Slots, directory: DirectoryRef, now: datetime
+    home: Home,
+    outgoing: Outgoing,
+    slots: Slots,
+    identity: SigningIdentity,
+    directory: DirectoryRef,
+    now: datetime,
 ) -> bool:
     """Seal a new envelope and store its bytes. Returns whether it was, and not withdrawn meanwhile.
 
@@ -175,7 +182,6 @@ def _seal(
     """
     envelope_id = str(uuid_utils.uuid7())
     sealed = seal_content(outgoing, home.exchange, envelope_id, sorted(slots))
-    identity = home.desks[outgoing.sender].node
     envelope = address(outgoing, sealed, home.exchange, slots, identity, directory, now)
     with writing(home.engine) as connection:
         if not set(sealed.desks) <= set(_still_open(connection, outgoing)):

@@ -63,7 +63,7 @@ def test_a_weak_member_key_does_not_join(world: TrustWorld) -> None:
     """Nor does a member whose own key is one: it is refused before its signature is looked at."""
     key = world.member_keys["ly"].public_key.to_dict()
     key["keyval"] = {"public": (b"\x01" + bytes(31)).hex()}
+    signers = {"keys": [key], "threshold": 1}
     data = _request(world)
     with pytest.raises(ConfigurationError, match="the trust key is a weak"):
-        signers = {"keys": [key], "threshold": 1}
         read_member_request(json.dumps(json.loads(data) | {"signers": signers}).encode())

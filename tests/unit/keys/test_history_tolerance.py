@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from schemas.directory import MemberFile
+from schemas.entries import HubOperated, TreeHead
+from schemas.errors import VerificationError
 from tests.exchange.trust_world import START, TrustWorld
 
 
@@ -77,3 +79,25 @@ def test_a_reference_is_exact(world: TrustWorld, change: dict[str, object]) -> N
     """Origin, index and leaf must all be those of the entry."""
     ref = world.ref(0).model_copy(update=change)
     assert not world.state().acceptable(ref, world.now, {"ly"})
+
+
+def test_an_old_directory_is_not_revived(world: TrustWorld) -> None:
+    """Once a directory entry names 5 exchange entries, the sixth is judged by nothing older."""
+    for size in (3, 3, 5):
+        world.log(
+            HubOperated(
+                type="hub.operated",
+                at=world.now,
+                exchange_log=TreeHead(size=size, root="ab" * 32),
+                operation="start",
+            )
+        )
+    history = world.history()
+    judged = {0: 0, 2: 0, 3: 1, 4: 1, 5: 3, 100: 3}
+    for exchange_index, least in judged.items():
+        assert history.judging(least, exchange_index).size == least
+        if least:
+            with pytest.raises(VerificationError, match="an old directory is revived"):
+                history.judging(least - 1, exchange_index)
+    with pytest.raises(VerificationError, match="was read to 4 entries"):
+        history.judging(5, 0)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,9 @@ from broker.tlog.receipt import LogVerifier
 from keys.dsse import pae_sha256
 from keys.envelope import parse_header
 from keys.history import DirectoryHistory, DirectoryState
+from keys.signing import RequestSigningKey
 from schemas.acknowledgements import Acknowledgement
+from schemas.directory import HubAddress
 from schemas.envelope import Envelope
 from schemas.errors import HubUnreachable, Problem
 from schemas.limits import ENVELOPE_BYTES_MAX, OPENINGS_PAGE_MAX
@@ -89,6 +91,9 @@ class PaperClient(PaperFiles):
         self.streams: dict[str, asyncio.Queue[int | None]] = {}
         self.bodies: dict[str, bytes] = {}
         self.announced: list[Statement] = []
+
+    def aim(self, _addresses: Sequence[HubAddress], _keys: Sequence[RequestSigningKey]) -> None:
+        """There is one hub on paper, which asks nobody for a key."""
 
     def _call(self) -> None:
         if self.away:

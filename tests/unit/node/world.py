@@ -72,7 +72,8 @@ def copy_home(home: Home, folder: Path) -> Home:
     data = folder / home.settings.member
     shutil.copytree(home.data, data)
     keystore = Keystore(data / "keystore", home.keystore._box)
-    return replace(home, data=data, keystore=keystore, engine=open_database(data))
+    engine, desks = open_database(data), dict(home.desks)
+    return replace(home, data=data, keystore=keystore, engine=engine, desks=desks)
 
 
 class NodeWorld(LoggingWorld):
@@ -130,7 +131,7 @@ class NodeWorld(LoggingWorld):
         client = PaperClient(self)
         clients = dict.fromkeys(home.desks, cast(HubClient, client))
         follower = cast(Follower, PaperFollower(self))
-        return Line(clients, follower, HubClock(lambda: self.now)), client
+        return Line(home, self.hub, clients, follower, HubClock(lambda: self.now)), client
 
 
 def at(**later: int) -> datetime:
