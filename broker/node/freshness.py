@@ -79,7 +79,7 @@ class Freshness:
 def verified_at(connection: Connection) -> datetime | None:
     """When every source had vouched last, the oldest of them; None where one never has."""
     rows = connection.execute(select(tables.freshness.c.source, tables.freshness.c.at))
-    known = {source: at for source, at in rows}
+    known = {row.source: row.at for row in rows}
     moments = [known.get(source) for source in Source]
     return from_seconds(min(filter(None, moments))) if all(moments) else None
 

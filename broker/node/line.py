@@ -68,9 +68,11 @@ class Reach:
     last: datetime | None = None
     problem: str = "the hub was not called yet"
     silent_since: datetime | None = None
+    was_called: bool = False
 
     def answered(self, now: datetime) -> None:
         """Note that it answered."""
+        self.was_called = True
         self.since = self.since or now
         self.last = now
         self.problem = ""
@@ -78,12 +80,14 @@ class Reach:
 
     def failed(self, why: str) -> None:
         """Note that it answered with a problem."""
+        self.was_called = True
         self.since = None
         self.problem = why
         self.silent_since = None
 
     def silent(self, why: str, now: datetime) -> None:
         """Note that it did not answer at all."""
+        self.was_called = True
         self.since = None
         self.problem = why
         self.silent_since = self.silent_since or now

@@ -1,6 +1,6 @@
 """After a restore: the marker that `barid node restore` leaves, and what is still to be done because of it.
 
-May import `schemas` and the standard library; `sync` makes one, `sending` and the inbox loop ask it. A node
+May import `broker.settings` and `schemas`; `sync` makes one, `sending` and the inbox loop ask it. A node
 restored from a backup takes everything unexpired again, and looks once at what it did since that backup.
 """
 
@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from broker.settings import write_whole
 from schemas.errors import ConfigurationError, ParseError
 from schemas.loader import dump_json, parse
 from schemas.scalars import Message, UtcTime
@@ -57,6 +58,20 @@ class Restoration:
         self._path = data / RESTORED_FILE
         self.at = _read(self._path)
         self._open = set() if self.at is None else {(desk, work) for desk in desks for work in Work}
+
+    def begin(self, desks: Iterable[str], at: datetime) -> None:
+        """Note that this node was made anew for desks that had another one, which is lost.
+
+        The marker is on the disk before anything else is done, so that a crash forgets nothing.
+
+        Args:
+            desks: some of the own desks.
+            at: UTC, whole seconds.
+        """
+        if self.at is None:
+            write_whole(self._path, marker_bytes(at))
+            self.at = at
+        self._open |= {(desk, work) for desk in desks for work in Work}
 
     def is_open(self, desk: str, work: Work) -> bool:
         """Whether a desk has this still to do."""

@@ -19,7 +19,7 @@ from broker.node.clock import Clock
 from broker.node.home import Home
 from broker.node.inbox import acknowledge
 from broker.node.line import Line
-from broker.node.outbox import answers, proofs, reseal, sealing, settle
+from broker.node.outbox import answers, holding, proofs, reseal, sealing, settle
 from broker.node.outbox.expiry import expire
 from broker.node.outbox.originals import withdraw
 from broker.node.places import RESTORED, check_places, note_places
@@ -87,6 +87,7 @@ class Sender:
 
     def _seal(self) -> tuple[sealing.Due, ...]:
         now, state = self._clock(), self._line.state
+        holding.hold(self._home, self._desk, state.directory, now)
         reseal.seal_again(self._home, self._desk, state, now)
         sealing.seal_queued(self._home, self._desk, state, now)
         return sealing.due(self._home, self._desk, now, SUBMITTED_AT_ONCE)
@@ -175,16 +176,23 @@ class Sender:
             Problem: the first that the hub said against one of them; all were tried.
         """
         async with self._answering:
-            now = self._clock()
-            await asyncio.to_thread(acknowledge.sign_answers, self._home, self._desk, now)
-            waiting = await asyncio.to_thread(
-                acknowledge.statements_to_send, self._home, self._desk
-            )
-            refusals = await self._hand_in_all(waiting)
+            signer = self._home.desks[self._desk].node
+            waiting, refusals = await self._sign_and_hand_in()
+            if any(refusal.word == "statement-signature" for refusal in refusals):
+                await self._line.refresh()
+                if self._home.desks[self._desk].node is not signer:
+                    # The hub knew before this node did that the desk has a new identity.
+                    waiting, refusals = await self._sign_and_hand_in()
         for refusal in refusals:
             if refusal.word != "acknowledgement-items":
                 raise refusal
         return len(waiting)
+
+    async def _sign_and_hand_in(self) -> tuple[Sequence[Statement], list[Problem]]:
+        now = self._clock()
+        await asyncio.to_thread(acknowledge.sign_answers, self._home, self._desk, now)
+        waiting = await asyncio.to_thread(acknowledge.statements_to_send, self._home, self._desk)
+        return waiting, await self._hand_in_all(waiting)
 
     async def _hand_in_all(self, waiting: Sequence[Statement]) -> list[Problem]:
         """Hand in statements in their order. Returns what the hub said against some of them."""
@@ -272,7 +280,10 @@ class Sender:
         The places of what it sent: else they would look like a gap. What it withdrew: else it would
         leave again, also for desks that the withdrawal never went to.
         """
-        lost = await asyncio.to_thread(watch.lost_envelopes, self._home, self._desk, openings)
+        history = self._line.follower.history
+        lost = await asyncio.to_thread(
+            watch.lost_envelopes, self._home, self._desk, openings, history
+        )
         for each in lost:
             receipt = (await self._client.status(self._desk, each.envelope_id)).receipt
             verified = verify_receipt(receipt, self._line.follower.exchange_log)

@@ -28,6 +28,7 @@ from broker.node.home import (
 )
 from broker.settings import CONFIG_FILE, NodeSettings, load_node, save_node, write_whole
 from keys.ceremony import TrustSigner, member_request
+from keys.default_council import classification_names, desk_names
 from keys.history import DirectoryHistory
 from keys.keystore import DEFAULT_COST, KdfCost, Keystore
 from keys.signing import RequestSigningKey, SigningIdentity
@@ -62,6 +63,9 @@ def init_node(
     cost: KdfCost = DEFAULT_COST,
 ) -> Path:
     """Make a node in an empty directory.
+
+    A desk of the default council gets its national names, another one is called by its id until its member
+    says otherwise.
 
     Args:
         data: the directory; made if it is not there.
@@ -101,7 +105,7 @@ def init_node(
         exchange=settings.exchange,
         member=settings.member,
         desks=desks,
-        classification_names={},
+        classification_names=classification_names(settings.member),
         revoked=(),
     )
     make_certificate(data, tuple(dict.fromkeys((settings.listen.host, "localhost", *names))), now)
@@ -144,10 +148,11 @@ def check_releasers(releasers: Mapping[str, Releasers], settings: NodeSettings) 
 
 def _make_desk(keystore: Keystore, desk: str, releasers: Releasers) -> Desk:
     node, request = SigningIdentity.generate(), RequestSigningKey.generate()
+    member, _, unit = desk.partition("/")
     keystore.put(node_key_name(desk), node.seeds())
     keystore.put(request_key_name(desk), request.seed())
     return Desk(
-        names=Names(ar=desk, fr=desk, en=desk),
+        names=desk_names(member, unit) or Names(ar=desk, fr=desk, en=desk),
         request=request.public,
         node=node.public,
         release=releasers.keys,

@@ -16,9 +16,11 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker.db import writing
+from broker.node import sealing_keys
 from broker.node.alarms.book import AlarmKind, raise_alarm, raise_fault
 from broker.node.alarms.rounds import Rounds
 from broker.node.clock import Clock
+from broker.node.freshness import freshness_of, note_timestamp
 from broker.node.home import Home
 from broker.node.inbox.attachments import Downloader
 from broker.node.inbox.fetching import Fetcher
@@ -29,6 +31,7 @@ from broker.node.restored import Restoration, Work
 from broker.node.sending import Sender
 from broker.node.uploading import Uploader
 from keys.history import Finding
+from keys.timestamps import TimestampCheck
 from schemas.errors import (
     BaridError,
     Fault,
@@ -86,7 +89,9 @@ class Sync:
         }
         self._restoration = Restoration(home.data, home.desks)
         self._since = dict.fromkeys(home.desks, 0)
+        self._new = {desk for desk in home.desks if not sealing_keys.has_keys(home, desk)}
         self._seen = (0, 0)
+        self._checked: TimestampCheck | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._overtaking: set[str] = set()
         self._ranks: dict[str, set[int]] = {desk: set() for desk in home.desks}
@@ -178,11 +183,15 @@ class Sync:
 
     async def _follow(self) -> float:
         """Follow both logs, keep the desks' sealing keys, look at what concerns the desks."""
-        await self._note_findings(await self._line.refresh())
+        await self._refresh()
         self._line.reach.answered(self._clock())
+        if anew := {desk for desk in self._new if self._line.state.sealing_keys(desk)}:
+            # Such a desk had another node, whose keys and bulletins are lost.
+            await asyncio.to_thread(self._restoration.begin, anew, self._clock())
+        self._new.clear()
         announced = [await self._keep_keys(desk) for desk in self._senders]
         if any(announced):
-            await self._note_findings(await self._line.refresh())
+            await self._refresh()
         seen = self._line.state.size, self._line.follower.exchange_checkpoint.size
         for desk, sender in self._senders.items():
             restoring = self._restoration.is_open(desk, Work.LOG)
@@ -192,9 +201,32 @@ class Sync:
             # A key for which a bulletin waited, or an answer to one that was sent. Since the last look, not
             # since this one began: a receipt's checkpoint moves the log on in between, too.
             self._seen = seen
-            for event in self._outbox.values():
-                event.set()
+            self._wake_outboxes()
         return self._pace.refresh_seconds
+
+    async def _refresh(self) -> None:
+        """Read the logs; note what is wrong there, and whether the directory is found fresh."""
+        await self._note_findings(await self._line.refresh())
+        check = self._line.follower.timestamp
+        if check is None or check is self._checked:
+            return
+        self._checked = check
+        if await asyncio.to_thread(self._note_timestamp, check):
+            self._wake_outboxes()
+
+    def _note_timestamp(self, check: TimestampCheck) -> bool:
+        """Note what was found. Returns whether the outbox, which was held, may send again."""
+        directory, now = self._line.state.directory, self._clock()
+        with writing(self._home.engine) as connection:
+            if directory is None:
+                return False
+            was_held = freshness_of(connection, directory, now).over_grace
+            note_timestamp(connection, check)
+            return was_held and not freshness_of(connection, directory, now).over_grace
+
+    def _wake_outboxes(self) -> None:
+        for event in self._outbox.values():
+            event.set()
 
     async def _keep_keys(self, desk: str) -> bool:
         """Keep one desk's sealing keys; what the hub says against one keeps no other desk waiting."""
@@ -277,6 +309,9 @@ class Sync:
         fetcher, sender = self._fetchers[desk], self._senders[desk]
 
         async def step() -> float:
+            if desk in self._new:
+                # Whether it has to take everything again the logs tell, which were not read yet.
+                return self._pace.base_seconds
             began = asyncio.get_running_loop().time()
             stored = await self._fetch_once(desk)
             self._line.reach.answered(self._clock())

@@ -279,7 +279,7 @@ sealing_key = Table(
     Column("keyid", Text, primary_key=True),
     Column("desk", Text, nullable=False),
     Column("epoch", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),  # made, logged, passed_over or destroyed
+    Column("state", Text, nullable=False),  # made, logged, passed_over, destroyed or earlier
     Column("statement", LargeBinary, nullable=False),
     Column("made", BigInteger, nullable=False),
     Column("logged", BigInteger),

@@ -22,7 +22,7 @@ from broker.node.outbox.answers import ask_again
 from broker.node.outbox.state import OutboxState
 from keys.dsse import verify_statement
 from keys.envelope import parse_header
-from keys.signing import VerifyingIdentity
+from keys.history import DirectoryHistory
 from schemas.acknowledgements import Acknowledgement
 from schemas.entries import AcknowledgementEntry, EnvelopeAccepted, parse_exchange_entry
 from schemas.envelope import Header
@@ -80,7 +80,7 @@ class Lost:
     Args:
         envelope_id: its id.
         pae: SHA-256 of its PAE, hex.
-        withdraws: the own bulletin that it withdraws, where this node's own key signed that.
+        withdraws: the own bulletin that it withdraws, where the desk's own key signed that.
     """
 
     envelope_id: str
@@ -88,8 +88,17 @@ class Lost:
     withdraws: str | None
 
 
-def lost_envelopes(home: Home, desk: str, openings: Sequence[Opening]) -> tuple[Lost, ...]:
-    """Envelopes that a desk sent and this node does not know, since it sent them after its backup."""
+def lost_envelopes(
+    home: Home, desk: str, openings: Sequence[Opening], history: DirectoryHistory
+) -> tuple[Lost, ...]:
+    """Envelopes that a desk sent and this node does not know, since it sent them after its backup.
+
+    Args:
+        home: the node's home.
+        desk: an own desk.
+        openings: that concern it.
+        history: of the directory log: a desk's keys of then are not here any more.
+    """
     lost = []
     with reading(home.engine) as connection:
         for opening in openings:
@@ -102,16 +111,23 @@ def lost_envelopes(home: Home, desk: str, openings: Sequence[Opening]) -> tuple[
                 # Told by `note_openings`.
                 continue
             if header.from_ == desk and not _is_sent_here(connection, entry):
-                is_own = _is_signed_here(home, desk, opening.statement)
+                is_own = _is_signed(desk, entry, opening.statement, history)
                 withdraws = header.withdraws if is_own else None
                 lost.append(Lost(header.id, entry.pae, withdraws))
     return tuple(lost)
 
 
-def _is_signed_here(home: Home, desk: str, statement: Statement) -> bool:
-    identity = VerifyingIdentity.from_key(home.desks[desk].node.public)
+def _is_signed(
+    desk: str, entry: EnvelopeAccepted, statement: Statement, history: DirectoryHistory
+) -> bool:
+    """Whether the desk's node identity in the directory of the entry signed it."""
     try:
-        verify_statement(statement, PayloadType.ENVELOPE, {identity.keyid(home.exchange): identity})
+        directory = history.at(entry.directory_size).directory
+        view = None if directory is None else directory.desk(desk, entry.at)
+        if view is None or view.node is None:
+            return False
+        known = {view.node.keyid(history.exchange): view.node}
+        verify_statement(statement, PayloadType.ENVELOPE, known)
     except VerificationError:
         return False
     return True

@@ -64,7 +64,7 @@ def live_scene(folder: Path) -> Iterator[Scene]:
 
 def follower_of(scene: Scene, client: Hostile, store: MemoryStore) -> Follower:
     """A party that begins with what was kept."""
-    return Follower(scene.hub.invitation, client, store)
+    return Follower(scene.hub.invitation, client, store, scene.hub.moment)
 
 
 async def refreshed(scene: Scene, client: Hostile, store: MemoryStore) -> Any:

@@ -142,28 +142,24 @@ ADVICE: Final[Mapping[AlarmKind, Said]] = {
         "يوقّع المحافظون جديدا قبل ذلك اليوم: `barid trust propose`، وللجذر `barid trust rotate-root`.",
     ),
     AlarmKind.COUNCIL_EXPIRED: Said(
-        "What is not urgent waits; flash and immediate leave once a person confirms. The governors sign a"
-        " new one now: `barid trust propose`, for the root `barid trust rotate-root`.",
-        "Ce qui n'est pas urgent attend ; flash et immédiat partent sur confirmation. Les gouverneurs en"
-        " signent un nouveau : `barid trust propose`, pour la racine `barid trust rotate-root`.",
-        "ينتظر ما ليس عاجلا، ويخرج العاجل بعد تأكيد شخص. على المحافظين توقيع جديد الآن:"
-        " `barid trust propose`، وللجذر `barid trust rotate-root`.",
+        "What is not urgent waits. The governors must sign a new one now: `barid trust propose`, for the"
+        " root `barid trust rotate-root`.",
+        "Ce qui n'est pas urgent attend. Les gouverneurs doivent signer : `barid trust propose`, pour la"
+        " racine `barid trust rotate-root`.",
+        "ينتظر ما ليس عاجلا. على المحافظين توقيع جديد الآن: `barid trust propose`، وللجذر"
+        " `barid trust rotate-root`.",
     ),
     AlarmKind.DIRECTORY_STALE: Said(
-        "See whether the hub answers and its timestamp is good; call its operator. Keys and rules may have"
-        " changed since; after the council's grace what is not urgent waits.",
-        "Vérifiez que le relais répond et que son horodatage est bon ; appelez son exploitant. Clés et"
-        " règles ont pu changer ; passé le délai du conseil, ce qui n'est pas urgent attend.",
-        "تحقق من أن الموزّع يجيب وأن ختمه الزمني سليم واتصل بمشغّله. ربما تغيرت المفاتيح والقواعد،"
-        " وبعد مهلة المجلس ينتظر ما ليس عاجلا.",
+        "Keys and rules may have changed since. See whether the hub answers, then call its operator.",
+        "Clés et règles ont pu changer. Voyez si le relais répond, puis appelez son exploitant.",
+        "ربما تغيرت المفاتيح والقواعد. انظر هل يجيب الموزّع ثم اتصل بمشغّله.",
     ),
     AlarmKind.DIRECTORY_OVER_GRACE: Said(
-        "This node goes on receiving. Call the hub's operator; once the directory is fresh again everything"
-        " leaves by itself. Flash and immediate: `barid bulletin confirm`.",
-        "Ce nœud continue de recevoir. Appelez l'exploitant du relais ; dès que l'annuaire est à jour, tout"
-        " part de lui-même. Flash et immédiat : `barid bulletin confirm`.",
-        "تواصل هذه العقدة الاستلام. اتصل بمشغّل الموزّع، ويخرج كل شيء تلقائيا متى تجدد الدليل."
-        " للعاجل: `barid bulletin confirm`.",
+        "Call the hub's operator. All leaves by itself once the directory is fresh; flash and immediate"
+        " by `barid bulletin confirm`.",
+        "Appelez l'exploitant. Tout part dès que l'annuaire est à jour ; flash et immédiat par"
+        " `barid bulletin confirm`.",
+        "اتصل بمشغّل الموزّع. يخرج كل شيء متى تجدد الدليل، والعاجل بالأمر `barid bulletin confirm`.",
     ),
     AlarmKind.AWAITING_CONFIRMATION: Said(
         "Call the recipients if a key may have been stolen there; then let it leave:"
@@ -174,7 +170,7 @@ ADVICE: Final[Mapping[AlarmKind, Said]] = {
     ),
     AlarmKind.TIMESTAMP_MISSING: Said(
         "Tell the hub's operator: it renews the timestamp every hour. The directory stays in force.",
-        "Prévenez l'exploitant : le relais renouvelle l'horodatage chaque heure. L'annuaire reste en vigueur.",
+        "Prévenez l'exploitant : l'horodatage se renouvelle chaque heure. L'annuaire reste en vigueur.",
         "أبلغ مشغّل الموزّع: يتجدد الختم الزمني كل ساعة. يبقى الدليل ساريا.",
     ),
     AlarmKind.TIMESTAMP_EXPIRED: Said(
@@ -190,7 +186,7 @@ ADVICE: Final[Mapping[AlarmKind, Said]] = {
         "ربما يُعرض عليك وضع قديم أو استُعيد الموزّع. اسأل مشغّله وأبلغ المدقق.",
     ),
     AlarmKind.TIMESTAMP_OTHER_SNAPSHOT: Said(
-        "The directory of the log stays in force. Versions are mixed: tell the hub's operator and the auditor.",
+        "The directory of the log stays in force. Versions are mixed: tell the hub's operator, the auditor.",
         "L'annuaire du journal reste en vigueur. Des versions sont mêlées : prévenez l'exploitant et"
         " l'auditeur.",
         "يبقى دليل السجل ساريا. النسخ مختلطة: أبلغ مشغّل الموزّع والمدقق.",

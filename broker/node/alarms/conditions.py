@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from broker.checks import CLOCK_OFF, DISK_FREE_BYTES_MIN
 from broker.node import tables
 from broker.node.alarms.deadlines import overdue
+from broker.node.alarms.directory import find_expiries, find_staleness
 from broker.node.alarms.kinds import AlarmKind
 from broker.node.clock import from_seconds
 from broker.node.home import Home, sealing_key_name
@@ -23,7 +24,6 @@ from broker.node.line import Line
 from broker.node.outbox.state import DeliveryState
 from broker.node.sealing_keys import KeyState
 from broker.settings import Notices
-from keys.directory import Directory
 from keys.history import DirectoryState
 from schemas.bulletin.vocabularies import Precedence
 from schemas.errors import BaridError
@@ -38,9 +38,6 @@ KEY_GRACE: Final = timedelta(days=5)
 
 KEY_GONE_AFTER: Final = timedelta(days=2)
 """A recipient whose key ran out so long ago is off, not late."""
-
-EXPIRES_WITHIN: Final = timedelta(days=30)
-"""How long before the directory or the member file runs out people are told: signing takes meetings."""
 
 URGENT_MAX: Final = 500
 """Urgent bulletins that nobody opened with an alarm of their own; flash first."""
@@ -81,7 +78,6 @@ _CHANNELS: Final = frozenset({"command", "smtp"})
 _HUB: Final = "hub"
 _CLOCK: Final = "clock"
 _DISK: Final = "data directory"
-_COUNCIL: Final = "council"
 
 
 def find_conditions(
@@ -109,7 +105,8 @@ def find_conditions(
     state = line.state
     if state.directory is not None:
         causes |= overdue(connection, state.directory, now)
-        causes |= _directory(state.directory, home.settings.member, now)
+        causes |= find_expiries(state.directory, home.settings.member, now)
+        causes |= find_staleness(connection, line, state.directory, now)
         causes |= _sealing_keys(state, home, now)
     notices = home.settings.notices or Notices()
     return Found(causes, {AlarmKind.NOTICE_FAILED: notices.channels - failing.channels.keys()})
@@ -214,24 +211,6 @@ def _hub(line: Line, now: datetime) -> dict[AlarmKind, dict[str, str]]:
         found[AlarmKind.CLOCK] = {_CLOCK: f"{minutes} minutes {where} the hub's"}
     elif line.reach.last is not None:
         found[AlarmKind.CLOCK] = {}
-    return found
-
-
-def _directory(directory: Directory, member: str, now: datetime) -> dict[AlarmKind, dict[str, str]]:
-    found: dict[AlarmKind, dict[str, str]] = {
-        AlarmKind.COUNCIL_EXPIRED: {},
-        AlarmKind.COUNCIL_EXPIRES: {},
-        AlarmKind.MEMBER_FILE_EXPIRES: {},
-    }
-    expires = directory.council_expires
-    if directory.council_expired(now):
-        found[AlarmKind.COUNCIL_EXPIRED][_COUNCIL] = f"expired {format_time(expires)}"
-    elif expires - now <= EXPIRES_WITHIN:
-        found[AlarmKind.COUNCIL_EXPIRES][_COUNCIL] = f"expires {format_time(expires)}"
-    part = directory.member_parts.get(member)
-    if part is not None and part.expires - now <= EXPIRES_WITHIN:
-        verb = "expired" if part.expires <= now else "expires"
-        found[AlarmKind.MEMBER_FILE_EXPIRES][member] = f"{verb} {format_time(part.expires)}"
     return found
 
 

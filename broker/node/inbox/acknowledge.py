@@ -51,7 +51,7 @@ class AcknowledgementState(StrEnum):
     REFUSED = "refused"
     """The hub does not take it; what was right in it is signed anew."""
     STALE = "stale"
-    """It could not be sent in time; all of it is signed anew."""
+    """It could not be sent in time, or under its identity; all of it is signed anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +124,29 @@ def _give_up_stale(home: Home, desk: str, now: datetime) -> None:
     sent, answer = tables.acknowledgement, tables.answer
     # In both directions, since a clock that ran ahead may have been set right.
     away_seconds = func.abs(sent.c.made - to_seconds(now))
-    stale = (
-        (sent.c.desk == desk)
-        & (sent.c.state == AcknowledgementState.SIGNED)
-        & (away_seconds > _SIGNED_FOR_SECONDS)
+    query = select(sent.c.pae, sent.c.statement, away_seconds.label("away")).where(
+        sent.c.desk == desk, sent.c.state == AcknowledgementState.SIGNED
     )
+    signer = home.desks[desk].node.keyid(home.exchange)
     with writing(home.engine) as connection:
-        paes = connection.execute(select(sent.c.pae).where(stale)).scalars().all()
-        for pae in paes:
+        rows = connection.execute(query).all()
+        # What an identity signed that the desk has no more is taken by nobody.
+        stale = [
+            row.pae
+            for row in rows
+            if row.away > _SIGNED_FOR_SECONDS or _signer(row.statement) != signer
+        ]
+        for pae in stale:
             connection.execute(
                 update(answer).where(answer.c.acknowledgement == pae).values(acknowledgement=None)
             )
             connection.execute(
                 update(sent).where(sent.c.pae == pae).values(state=AcknowledgementState.STALE)
             )
+
+
+def _signer(statement: bytes) -> str:
+    return parse(Statement, statement, ACKNOWLEDGEMENT_BYTES_MAX).signatures[0].keyid
 
 
 def _batches(rows: Iterable[Row[Any]]) -> list[list[Row[Any]]]:

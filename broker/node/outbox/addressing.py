@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, insert, update
 from broker.db import writing
 from broker.node import tables
 from broker.node.clock import from_seconds, to_seconds
+from broker.node.freshness import verified_at
 from broker.node.home import Home
 from broker.node.outbox.checking import check_released
 from broker.node.outbox.deliveries import DeliveryKey, Step, advance_if_allowed
@@ -125,18 +126,23 @@ def slots_for(desks: Iterable[str], state: DirectoryState, now: datetime) -> Slo
 def keep_header(
     connection: Connection, envelope_id: str, envelope: Envelope, now: datetime
 ) -> None:
-    """Keep a header before it can be sent: a receipt may name it, whatever is sealed later."""
+    """Keep a header before it can be sent: a receipt may name it, whatever is sealed later.
+
+    With it is kept how old the directory was by which it was sealed.
+    """
     statement = Statement(
         payload_type=envelope.payload_type,
         payload=envelope.payload,
         signatures=envelope.signatures,
     )
+    verified = verified_at(connection)
     connection.execute(
         insert(tables.sent_header).values(
             pae=pae_sha256(statement),
             envelope_id=envelope_id,
             statement=dump_json(statement),
             sealed_at=to_seconds(now),
+            directory_verified=None if verified is None else to_seconds(verified),
         )
     )
 

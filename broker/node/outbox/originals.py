@@ -211,11 +211,12 @@ def end_unsent(connection: Connection, desk: str, bulletin_id: str, now: datetim
 def may_leave() -> ColumnElement[bool]:
     """Of `delivery` joined with its `outgoing_bulletin`: whether it may be sealed.
 
-    Not withdrawn; and where it withdraws or supersedes another, its recipient's envelope of that one
-    was accepted, since the hub refuses it before.
+    Neither withdrawn nor held; and where it withdraws or supersedes another, its recipient's envelope of
+    that one was accepted, since the hub refuses it before.
     """
     bulletin, delivery = tables.outgoing_bulletin, tables.delivery
-    return bulletin.c.withdrawn.is_(None) & or_(_original().is_(None), _has_original(delivery))
+    free = bulletin.c.withdrawn.is_(None) & bulletin.c.held.is_(None)
+    return free & or_(_original().is_(None), _has_original(delivery))
 
 
 def end_orphans(connection: Connection, desk: str, now: datetime) -> None:

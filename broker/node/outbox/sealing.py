@@ -28,6 +28,7 @@ from broker.node.outbox.addressing import (
 )
 from broker.node.outbox.attachments import all_stored, all_whole, with_attachments
 from broker.node.outbox.deliveries import Step, advance, advance_if_allowed, carry
+from broker.node.outbox.holding import is_not_held
 from broker.node.outbox.originals import end_orphans, may_leave
 from broker.node.outbox.settle import is_due
 from broker.node.outbox.state import OPEN, DeliveryState, OutboxState
@@ -233,9 +234,9 @@ def begin_try(home: Home, envelope_id: str) -> bool:
 def next_due(home: Home, desk: str) -> datetime | None:
     """When an envelope has to be submitted next, or its status asked; None if none has."""
     column = tables.outgoing_envelope.c
-    # Nothing is due of an envelope whose attachments are still on their way to the hub.
+    # Nothing is due of an envelope that is held, or whose attachments are still on their way to the hub.
     working = column.state.in_([OutboxState.ACCEPTED, OutboxState.ANSWERED]) | (
-        (column.state == OutboxState.SEALED) & all_stored()
+        (column.state == OutboxState.SEALED) & all_stored() & is_not_held()
     )
     with reading(home.engine) as connection:
         found = connection.execute(
@@ -255,6 +256,7 @@ def due(home: Home, desk: str, now: datetime, limit: int) -> tuple[Due, ...]:
             column.must_seal == 0,
             is_due(now),
             all_stored(),
+            is_not_held(),
         )
         .order_by(column.rank, column.created, column.envelope_id)
         .limit(limit)

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from broker.db import reading
+from broker.db import reading, writing
 from broker.node import tables
+from broker.node.freshness import Source, note_vouched
 from broker.node.home import Home
 from broker.node.outbox.checking import Order
 from broker.node.outbox.deliveries import deliveries_of
@@ -37,6 +38,11 @@ class Bench:
         self.home.engine.dispose()
         self.home = replace(self.home, engine=open_database(self.home.data))
         self.sender, self.client = self._start()
+
+    def follow(self) -> None:
+        """The logs are followed to their heads, and the hub's timestamp is good."""
+        with writing(self.home.engine) as connection:
+            note_vouched(connection, Source.TIMESTAMP, self.world.now)
 
     def queue(self, *to: str, **changed: Any) -> str:
         """Queue a bulletin; gives its id."""

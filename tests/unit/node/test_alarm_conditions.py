@@ -201,11 +201,11 @@ def test_the_directory_and_the_own_file_run_out(watched: Watched) -> None:
 
     assert wrong(days=334) == {}
     assert wrong(days=335) == {
-        AlarmKind.COUNCIL_EXPIRES: {"council": f"expires {ends}"},
+        AlarmKind.COUNCIL_EXPIRES: {"root": f"expires {ends}", "targets": f"expires {ends}"},
         AlarmKind.MEMBER_FILE_EXPIRES: {"tn": f"expires {ends}"},
     }
     assert wrong(days=365) == {
-        AlarmKind.COUNCIL_EXPIRED: {"council": f"expired {ends}"},
+        AlarmKind.COUNCIL_EXPIRED: {"root": f"expired {ends}", "targets": f"expired {ends}"},
         AlarmKind.MEMBER_FILE_EXPIRES: {"tn": f"expired {ends}"},
     }
 

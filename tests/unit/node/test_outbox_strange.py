@@ -95,6 +95,7 @@ def test_a_stale_header_is_made_anew_once_it_is_old(bench: Bench) -> None:
 def test_a_stale_header_is_made_anew_for_a_new_key_at_once(bench: Bench) -> None:
     """However young it is, and though the directory is the same."""
     bench.world.later(hours=25)
+    bench.follow()
     bulletin = bench.queue("tn/main")
     bench.client.refusals = [Problem("stale-key", desk="tn/main")]
     bench.send()

@@ -161,6 +161,7 @@ def test_what_expired_is_sent_again_with_another_life(bench: Bench) -> None:
     """The new envelope lives 30 days, or until the moment that a person names; the others stay expired."""
     bulletin = sent(bench, "tn/main", "dz/main", expires=bench.world.now + timedelta(days=1))
     bench.world.later(days=2)
+    bench.follow()
     bench.send()
     assert bench.states(bulletin) == {"dz/main": "expired", "tn/main": "expired"}
     until = bench.world.now + timedelta(days=3)

@@ -13,7 +13,8 @@ from broker.node.home import load_invitation, open_home
 from broker.node.setup import init_node, join_node
 from broker.settings import Listen, NodeSettings
 from keys.ceremony import read_member_request
-from schemas.directory import Invitation
+from keys.default_council import classification_names, desk_names
+from schemas.directory import Invitation, Names
 from schemas.errors import ConfigurationError
 from schemas.loader import dump_json
 from tests.unit.node.world import CHEAP, PASSPHRASE, NodeWorld, at
@@ -55,6 +56,28 @@ def test_a_node_is_made_and_opened(tmp_path: Path) -> None:
             if file.is_file():
                 assert keys.node.seeds()[:32] not in file.read_bytes()
     home.close()
+
+
+def test_a_known_desk_has_its_national_names(tmp_path: Path) -> None:
+    """Desk and levels are called what the state calls them; a desk that nobody foresaw, by its id."""
+    settings = SETTINGS.model_copy(update={"member": "dz", "desks": ("main", "harbour")})
+    request = init_node(tmp_path / "dz", settings, PASSPHRASE, at(), cost=CHEAP)
+    file = read_member_request(request.read_bytes()).file
+    assert {unit: desk.names for unit, desk in file.desks.items()} == {
+        "main": desk_names("dz", "main"),
+        "harbour": Names(ar="dz/harbour", fr="dz/harbour", en="dz/harbour"),
+    }
+    assert file.classification_names == classification_names("dz")
+    assert len(file.classification_names) == 4
+
+
+def test_a_member_that_nobody_foresaw_has_no_national_names(tmp_path: Path) -> None:
+    """Its desks are called by their ids, and the levels have no national names yet."""
+    settings = SETTINGS.model_copy(update={"member": "fr", "desks": ("main",)})
+    request = init_node(tmp_path / "fr", settings, PASSPHRASE, at(), cost=CHEAP)
+    file = read_member_request(request.read_bytes()).file
+    assert file.desks["main"].names == Names(ar="fr/main", fr="fr/main", en="fr/main")
+    assert file.classification_names == {}
 
 
 def test_a_wrong_passphrase_opens_nothing(tmp_path: Path) -> None:

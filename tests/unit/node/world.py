@@ -24,9 +24,10 @@ from typing import Any, cast
 from sqlalchemy import Engine, event
 
 from broker.client import HubClient
-from broker.db import migrate, open_sqlcipher
+from broker.db import migrate, open_sqlcipher, writing
 from broker.following import Follower
 from broker.node import migrations
+from broker.node.freshness import Source, note_vouched
 from broker.node.home import DeskKeys, Home
 from broker.node.line import HubClock, Line
 from broker.node.sealing_keys import prepare_key
@@ -127,7 +128,9 @@ class NodeWorld(LoggingWorld):
                 self.announce(self.sealing_statement(desk, 1, not_before=self.now))
 
     def line(self, home: Home) -> tuple[Line, PaperClient]:
-        """The line of a node to this hub."""
+        """The line of a node to this hub, which it has just followed."""
+        with writing(home.engine) as connection:
+            note_vouched(connection, Source.TIMESTAMP, self.now)
         client = PaperClient(self)
         clients = dict.fromkeys(home.desks, cast(HubClient, client))
         follower = cast(Follower, PaperFollower(self))

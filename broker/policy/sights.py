@@ -1,0 +1,150 @@
+"""What one rule can see of the two desks and of what is sent: desks that look alike to it are decided alike.
+
+May import cedarpy's syntax tree and its own room; `broker.policy.matrix` asks each rule once for all desks that
+look alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cedarpy import pst
+
+from broker.policy.loading import children
+
+Place = tuple[str, tuple[str, ...]]
+"""A variable (`principal`, `resource`, `context`) and the attributes below it; none for the variable itself."""
+
+WHOLE: Final = None
+"""What is compared with a place where not only words of the rule are: everything there may matter."""
+
+_EQUALITY: Final = frozenset({"eq", "not_eq"})
+_MEMBERSHIP: Final = frozenset({"contains", "contains_any", "contains_all"})
+_OTHER: Final = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Sights:
+    """All that a rule reads.
+
+    Args:
+        read: place → the words with which the rule compares it, or `WHOLE`.
+    """
+
+    read: Mapping[Place, frozenset[Hashable] | None]
+
+    def seen(self, variable: str, facts: Mapping[str, Any], name: Hashable) -> Hashable:
+        """What the rule sees of some facts: equal for two of them only if the rule treats them alike.
+
+        Args:
+            variable: `principal`, `resource` or `context`.
+            facts: its attributes, as Cedar's JSON.
+            name: what tells it from all others: seen by a rule that reads the variable itself.
+        """
+        seen = []
+        for (which, path), words in self.read.items():
+            if which == variable:
+                value = name if not path else _plain(_at(facts, path))
+                seen.append(value if words is WHOLE else _among(value, words))
+        return tuple(seen)
+
+
+def sights_of(rule: pst.Template) -> Sights:
+    """Find out what a rule reads."""
+    found: dict[Place, frozenset[Hashable] | None] = {}
+    for place, words in _reads(rule):
+        known = found.get(place, frozenset())
+        found[place] = WHOLE if known is WHOLE or words is WHOLE else known | words
+    return Sights(found)
+
+
+def place_of(node: object) -> Place | None:
+    """The place that an expression names, if it is nothing but a place."""
+    path: list[str] = []
+    while isinstance(node, pst.GetAttr):
+        path.insert(0, node.attr)
+        node = node.base
+    return (node.name, tuple(path)) if isinstance(node, pst.Var) else None
+
+
+def _reads(rule: pst.Template) -> Iterator[tuple[Place, frozenset[Hashable] | None]]:
+    for variable, scope in (("principal", rule.principal), ("resource", rule.resource)):
+        entity = getattr(scope, "entity", None)
+        if isinstance(entity, pst.EntityUid):
+            # A desk has no parents: to be in it is to be it.
+            yield (variable, ()), frozenset({_uid(entity)})
+    pending: list[object] = [clause.expr for clause in rule.clauses]
+    while pending:
+        node = pending.pop()
+        place = place_of(node)
+        if place:
+            yield place, WHOLE
+        elif compared := _compared(node):
+            yield compared
+        else:
+            pending.extend(children(node))
+
+
+def _compared(node: object) -> tuple[Place, frozenset[Hashable]] | None:
+    """A place, and the words with which it is compared, if the expression is just that comparison."""
+    if isinstance(node, pst.UnaryOp) and node.op == "is_empty":
+        place = place_of(node.arg)
+        return (place, frozenset()) if place else None
+    if not isinstance(node, pst.BinaryOp):
+        return None
+    for one, other in ((node.left, node.right), (node.right, node.left)):
+        place, words = place_of(one), _words(other)
+        if place is None or words is None:
+            continue
+        # A whole set that must equal another is not a comparison of its words.
+        is_set = isinstance(other, pst.Set)
+        if node.op in _MEMBERSHIP or (node.op in _EQUALITY and not is_set):
+            return place, words
+    return None
+
+
+def _words(node: object) -> frozenset[Hashable] | None:
+    if isinstance(node, pst.Set):
+        words = [_word(element) for element in node.elements]
+        return None if None in words else frozenset(words)
+    word = _word(node)
+    return None if word is None else frozenset({word})
+
+
+def _word(node: object) -> Hashable | None:
+    if isinstance(node, pst.EntityLit):
+        return _uid(node.value)
+    if isinstance(node, pst.StringLit | pst.LongLit | pst.BoolLit):
+        return node.value
+    return None
+
+
+def _uid(uid: pst.EntityUid) -> Hashable:
+    return (str(uid.type), uid.id)
+
+
+def _at(facts: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = facts
+    for step in path:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
+
+
+def _plain(value: Any) -> Hashable:
+    if isinstance(value, Mapping):
+        if value.keys() == {"type", "id"}:
+            return (value["type"], value["id"])
+        return json.dumps(value, sort_keys=True)
+    if isinstance(value, list):
+        return frozenset(_plain(each) for each in value)
+    return value if isinstance(value, Hashable) else json.dumps(value)
+
+
+def _among(value: Hashable, words: frozenset[Hashable]) -> Hashable:
+    """Which of the words it is or has, and whether there is anything else."""
+    if isinstance(value, frozenset):
+        return (value & words, value <= words)
+    return value if value in words else _OTHER
