@@ -17,6 +17,7 @@ from broker.policy.context import DESK
 from broker.policy.loading import EVALUATION_ERROR, LoadedRules, walk
 from broker.policy.matrix import Matrix, make_matrix
 from broker.policy.rulebook import Rulebook
+from broker.policy.rules import AccessRules
 from broker.policy.sights import sights_of
 from broker.policy.table import CaseTable
 from schemas.directory import Council
@@ -24,6 +25,8 @@ from schemas.errors import ConfigurationError, ParseError
 from schemas.limits import TRUST_FILE_BYTES_MAX
 from schemas.loader import parse
 from schemas.scalars import format_time
+
+Severity = Literal["error", "warning"]
 
 _KIND_OF_ATTRIBUTE: Final = {
     "groups": "grouping",
@@ -42,7 +45,7 @@ class Finding:
         message: what is wrong, and what to do.
     """
 
-    severity: Literal["error", "warning"]
+    severity: Severity
     place: str
     message: str
 
@@ -74,36 +77,36 @@ def lint(book: Rulebook, root_keyids: Collection[str], at: datetime) -> tuple[Fi
         found += _listed("policy.cedar", error)
         return _sorted(found)
     found += _names(book.council, rules.loaded)
-    if not book.cases_text:
-        found.append(
-            Finding(
-                "warning",
-                "policy.cases.toml",
-                "no table of cases is signed with the rules; they are judged by what the shipped one"
-                " names as sent: add a table",
-            )
-        )
     try:
-        table = book.table(at) if book.cases_text else CaseTable((), book.whats(at), {})
+        found += _over_the_table(book, rules, at)
     except ConfigurationError as error:
-        return _sorted([*found, *_listed("policy.cases.toml", error)])
+        found += _listed("policy.cases.toml", error)
+    return _sorted(found)
+
+
+def _over_the_table(book: Rulebook, rules: AccessRules, at: datetime) -> Iterator[Finding]:
+    if book.cases_text:
+        table = book.table(at)
+    else:
+        table = CaseTable((), book.whats(at), {})
+        yield Finding(
+            "warning",
+            "policy.cases.toml",
+            "no table of cases is signed with the rules; what follows is judged by what the shipped one"
+            " names as sent: add a table",
+        )
     for case, decision in table.run(rules):
         if not case.holds(decision):
             answer = "permit" if decision.allowed else "refuse"
-            found.append(
-                Finding(
-                    "error",
-                    f"policy.cases.toml case {case.number}",
-                    f"{case.why!r}: the rules answer {answer} by {', '.join(decision.policies)}:"
-                    " correct the rules, or the case",
-                )
+            yield Finding(
+                "error",
+                f"policy.cases.toml case {case.number}",
+                f"{case.why!r}: the rules answer {answer} by {', '.join(decision.policies)}:"
+                " correct the rules, or the case",
             )
     parties = (*book.parties(at), *table.parties.values())
-    try:
-        matrix = make_matrix(rules.loaded, parties, [what.context for what in table.whats])
-    except ConfigurationError as error:
-        return _sorted([*found, Finding("error", "policy.cedar", str(error))])
-    return _sorted([*found, *_useless(matrix)])
+    matrix = make_matrix(rules.loaded, parties, [what.context for what in table.whats])
+    yield from _useless(matrix, rules.loaded)
 
 
 def lint_council(data: bytes) -> tuple[Finding, ...]:
@@ -125,8 +128,9 @@ def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:
 
 
 def _listed(place: str, error: ConfigurationError) -> Iterator[Finding]:
-    """The findings of a loader, which lists them in lines of their own."""
-    for line in str(error).split("\n- ")[1:]:
+    """The findings of a loader, which lists them in lines of their own after a heading."""
+    lines = str(error).split("\n- ")
+    for line in lines[1:] or lines:
         yield Finding("error", place, line)
 
 
@@ -136,7 +140,9 @@ def _council(council: Council, at: datetime) -> Iterator[Finding]:
         if not group.holds(at):
             ended = format_time(group.until) if group.until else ""
             yield Finding(
-                "warning", place, f"this joint operation ended at {ended}: take it away, or prolong it"
+                "warning",
+                place,
+                f"this joint operation ended at {ended}: take it away, or prolong it",
             )
         here = [m for m in group.members if not council.members[m].suspended]
         if not any(group.function in f for m in here for f in council.members[m].desks.values()):
@@ -185,9 +191,7 @@ def _names(council: Council, loaded: LoadedRules) -> Iterator[Finding]:
                 yield from _groups(council, name, path[-1], texts)
 
 
-def _groups(
-    council: Council, name: str, attribute: str, texts: Sequence[str]
-) -> Iterator[Finding]:
+def _groups(council: Council, name: str, attribute: str, texts: Sequence[str]) -> Iterator[Finding]:
     for text in texts:
         group = council.groups.get(text)
         if group is None:
@@ -205,35 +209,37 @@ def _groups(
             )
 
 
-def _useless(matrix: Matrix) -> Iterator[Finding]:
+def _useless(matrix: Matrix, loaded: LoadedRules) -> Iterator[Finding]:
+    """What rules do not do over all desks and all that is sent, or do too much."""
     allowed = _allowed(matrix)
+    over = "whatever the table sends between the desks of council and table"
     for ruling in matrix.rulings:
+        if ruling.id == EVALUATION_ERROR:
+            continue
         cells = [cell for row in ruling.holds for cell in row]
-        if ruling.permits:
-            if cells and all(cell == matrix.everything for cell in cells):
-                yield Finding(
-                    "error",
-                    ruling.id,
-                    "it permits everything to everybody: say who may write to whom",
-                )
-            elif not any(
-                ruling.holds[ruling.senders[s]][ruling.recipients[r]] & bits
-                for (s, r), bits in allowed.items()
-            ):
-                yield Finding(
-                    "warning",
-                    ruling.id,
-                    "this permit never takes effect, whatever the table sends between the desks of"
-                    " council and table: mend it, or add a case that needs it",
-                )
-        elif ruling.id != EVALUATION_ERROR and not any(cells):
+        if ruling.permits and all(cell == matrix.everything for cell in cells):
+            severity: Severity = "warning" if sights_of(loaded.rules[ruling.id]).read else "error"
+            yield Finding(
+                severity,
+                ruling.id,
+                f"it permits everything, {over}: say who may write what to whom",
+            )
+        if ruling.permits and not any(
+            ruling.holds[ruling.senders[s]][ruling.recipients[r]] & bits
+            for (s, r), bits in allowed.items()
+        ):
             yield Finding(
                 "warning",
                 ruling.id,
-                "this forbid never matches, whatever the table sends between the desks of council and"
-                " table: mend it, or add a case that needs it",
+                f"this permit never takes effect, {over}: mend it, or add a case that needs it",
             )
-        if ruling.id != EVALUATION_ERROR and any(cell for row in ruling.errs for cell in row):
+        if not ruling.permits and not any(cells):
+            yield Finding(
+                "warning",
+                ruling.id,
+                f"this forbid never matches, {over}: mend it, or add a case that needs it",
+            )
+        if any(cell for row in ruling.errs for cell in row):
             yield Finding(
                 "warning",
                 ruling.id,
@@ -242,7 +248,8 @@ def _useless(matrix: Matrix) -> Iterator[Finding]:
 
 
 def _allowed(matrix: Matrix) -> Mapping[tuple[int, int], int]:
-    """What may go, for one party of each class."""
-    senders = {each: place for place, each in enumerate(matrix.sender_class)}.values()
-    recipients = {each: place for place, each in enumerate(matrix.recipient_class)}.values()
-    return {(s, r): matrix.allowed(s, r) for s in senders for r in recipients}
+    """What may go between two desks of each pair of classes."""
+    last = {each: place for place, each in enumerate(matrix.sender_class)}
+    first = {each: place for place, each in reversed(list(enumerate(matrix.recipient_class)))}
+    # They are one desk only where both classes have no other, and nobody sends to itself.
+    return {(s, r): matrix.allowed(s, r) for s in last.values() for r in first.values() if s != r}

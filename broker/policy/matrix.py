@@ -118,7 +118,9 @@ def make_matrix(
         everything=everything,
         rulings=tuple(rulings),
         sender_class=_distinct(list(zip(*(each.senders for each in rulings), strict=True)))[0],
-        recipient_class=_distinct(list(zip(*(each.recipients for each in rulings), strict=True)))[0],
+        recipient_class=_distinct(list(zip(*(each.recipients for each in rulings), strict=True)))[
+            0
+        ],
     )
 
 
@@ -236,4 +238,3 @@ def _distinct(values: Sequence[Hashable]) -> tuple[tuple[int, ...], list[int]]:
             numbers[value] = len(numbers)
             standing.append(place)
     return tuple(numbers[value] for value in values), standing
-

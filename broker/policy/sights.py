@@ -1,7 +1,7 @@
-"""What one rule can see of the two desks and of what is sent: desks that look alike to it are decided alike.
+"""What one rule can see of two desks and of what is sent: what looks alike to it is decided alike.
 
-May import cedarpy's syntax tree and its own room; `broker.policy.matrix` asks each rule once for all desks that
-look alike.
+May import cedarpy's syntax tree and its own room; `broker.policy.matrix` asks each rule once for all desks
+that look alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cedarpy import pst
 from broker.policy.loading import children
 
 Place = tuple[str, tuple[str, ...]]
-"""A variable (`principal`, `resource`, `context`) and the attributes below it; none for the variable itself."""
+"""A variable (`principal`, `resource`, `context`) and the attributes below it; none for itself."""
 
 WHOLE: Final = None
 """What is compared with a place where not only words of the rule are: everything there may matter."""

@@ -182,9 +182,7 @@ def load_table(text: str, council: Council, at: datetime) -> CaseTable:
     document = _document(text)
     findings: list[str] = []
     read = {name: _read(_What, f"what.{name}", value, findings) for name, value in _whats(document)}
-    whats = {
-        name: What(name, what.says, what.context(at)) for name, what in read.items() if what
-    }
+    whats = {name: What(name, what.says, what.context(at)) for name, what in read.items() if what}
     parties = dict(_parties(document, council, findings))
 
     def party(desk: str, what: What) -> Party | None:
@@ -250,7 +248,7 @@ def _document(text: str) -> dict[str, Any]:
 
 
 def _listed(document: Mapping[str, Any], name: str, kind: type, count_max: int) -> Any:
-    found = document.get(name, kind())
+    found: Any = document.get(name, kind())
     if not isinstance(found, kind):
         raise _refusal([f"{name}: it is not what the table's head describes"])
     if len(found) > count_max:

@@ -16,6 +16,7 @@ from broker.hub.ledger import Answer, Batch
 from broker.hub.tables import trust_file
 from keys.ceremony import online_signer, sign_snapshot
 from keys.derivation import sha256_hex
+from keys.dsse import pae_sha256
 from keys.repository import (
     CouncilFiles,
     TrustSigner,
@@ -27,8 +28,9 @@ from keys.repository import (
 )
 from keys.tuf_files import metadata_name
 from schemas.directory import Council, MemberFile
-from schemas.entries import DirectoryPublished, FileVersion
+from schemas.entries import DeskSealingKey, DirectoryPublished, FileVersion
 from schemas.loader import dump_json
+from schemas.statements import Statement
 from tests.exchange.live import LiveHub, now
 
 YEAR = timedelta(days=365)
@@ -181,3 +183,21 @@ def _role(name: str) -> str:
     return (
         name.removeprefix("metadata/").partition(".")[2] if name.startswith("metadata/") else name
     )
+
+
+@dataclass(frozen=True)
+class LogAnyKey:
+    """Write a sealing key's entry without asking whether it counts."""
+
+    statement: Statement
+
+    def apply(self, batch: Batch) -> Answer:
+        """Log the entry."""
+        entry = DeskSealingKey(
+            type="desk.sealing_key",
+            at=batch.at,
+            exchange_log=batch.exchange.head.tree,
+            pae=pae_sha256(self.statement),
+        )
+        index = batch.directory.append(dump_json(entry), None, dump_json(self.statement))
+        return lambda _committed: index
