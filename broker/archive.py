@@ -233,9 +233,38 @@ def open_archive(archive: Path, passphrase: bytes) -> tuple[Manifest, Keystore]:
         if file.read(2 * tarfile.BLOCKSIZE + 1) != bytes(2 * tarfile.BLOCKSIZE):
             raise VerificationError("the archive does not end where its manifest says")
         keystore = Keystore.open(keystore_folder, passphrase)
-    if keystore.unseal(_PURPOSE, seal) != hashlib.sha256(dump_json(manifest)).digest():
+    if not is_sealed_by(keystore, manifest, seal):
         raise VerificationError("the archive's manifest is not the one that was sealed")
     return manifest, keystore
+
+
+def look_at_archive(archive: Path) -> tuple[Manifest, bytes]:
+    """Read what an archive says that it holds, and its seal; of its files nothing is read.
+
+    Args:
+        archive: the file.
+
+    Returns:
+        The manifest, which anybody may have written, and the seal: see `is_sealed_by`.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+        VerificationError: it is no archive, or was cut short.
+    """
+    try:
+        with archive.open("rb") as file:
+            return _read_manifest(file)
+    except OSError as error:
+        raise ConfigurationError(f"{archive} cannot be read: {error.strerror}") from error
+
+
+def is_sealed_by(keystore: Keystore, manifest: Manifest, seal: bytes) -> bool:
+    """Whether a keystore's passphrase sealed this manifest."""
+    try:
+        sealed = keystore.unseal(_PURPOSE, seal)
+    except VerificationError:
+        return False
+    return sealed == hashlib.sha256(dump_json(manifest)).digest()
 
 
 def unpack(archive: Path, expected: Manifest, data: Path, last: str) -> None:

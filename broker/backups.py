@@ -7,7 +7,7 @@ May import `broker.archive`, `broker.certificates`, `broker.db` and `keys.keysto
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,15 +21,21 @@ from broker.archive import (
     Source,
     check_empty,
     finish,
+    is_sealed_by,
+    look_at_archive,
     open_archive,
+    sync_folder,
     unpack,
     write_archive,
 )
 from broker.certificates import CERTIFICATE_FILE, KEY_FILE, write_private
 from broker.db import snapshot
 from broker.settings import CONFIG_FILE
-from keys.keystore import Keystore
-from schemas.errors import ConfigurationError
+from keys.keystore import KEY_SUFFIX, Keystore
+from schemas.errors import ConfigurationError, VerificationError
+
+_SUFFIX: Final = ".tar"
+"""Of an archive's name: what is called so and is none is told of."""
 
 _SEALED_KEY: Final = f"{KEY_FILE}.sealed"
 """The private key of TLS rests in clear in a data directory; in an archive, which travels, it does not."""
@@ -86,6 +92,63 @@ def save(kept: Kept, keystore: Keystore, out: Path, owner: Owner) -> Manifest:
         sources = [Source(name, made / name) for name in apart]
         sources += [Source(name, kept.data / name) for name in there]
         return write_archive(out, owner, sources, keystore)
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """What became of a folder's archives that hold keys which are destroyed.
+
+    Args:
+        deleted: each, and the names of the keys that it held.
+        left: what may be such an archive and cannot be read, and why.
+    """
+
+    deleted: dict[Path, tuple[str, ...]]
+    left: dict[Path, str]
+
+
+def delete_outdated(
+    newest: Path, owner: Manifest, keystore: Keystore, destroyed: Collection[str]
+) -> Outdated:
+    """Delete an owner's older archives in which the private half of a destroyed key lies on.
+
+    As long as one is there, the key is not destroyed: with the passphrase it opens what was sealed to it.
+
+    Args:
+        newest: the archive that was just made; it stays, and the others in its folder are looked at.
+        owner: its manifest: archives of others are left alone.
+        keystore: which sealed it; what another one sealed is left.
+        destroyed: names of secrets of the keystore.
+
+    Returns:
+        What was deleted, and what was left because it cannot be read.
+    """
+    outdated = Outdated({}, {})
+    for path in sorted(newest.parent.iterdir()):
+        if path == newest or path.is_symlink() or not path.is_file():
+            continue
+        try:
+            manifest, seal = look_at_archive(path)
+        except (ConfigurationError, VerificationError) as error:
+            if path.suffix == _SUFFIX:
+                outdated.left[path] = str(error)
+            continue
+        if _whose(manifest) != _whose(owner):
+            continue
+        if not is_sealed_by(keystore, manifest, seal):
+            outdated.left[path] = "another keystore sealed it"
+            continue
+        names = {each.name for each in manifest.files}
+        held = sorted(name for name in destroyed if f"{KEYSTORE_FOLDER}{name}{KEY_SUFFIX}" in names)
+        if held:
+            path.unlink()
+            outdated.deleted[path] = tuple(held)
+    sync_folder(newest.parent)
+    return outdated
+
+
+def _whose(manifest: Manifest) -> tuple[str, str, str]:
+    return manifest.role, manifest.exchange, manifest.owner
 
 
 def bring_back(

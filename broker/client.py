@@ -24,11 +24,13 @@ from broker.calls import (
 )
 from broker.calls import tls_context as tls_context
 from schemas.errors import BaridError, ParseError, Problem
+from schemas.governance import Publication, Published
 from schemas.limits import (
     ATTACHMENT_BYTES_MAX,
     ENVELOPE_BYTES_MAX,
     INLINE_BYTES_MAX,
     LONG_POLL_SECONDS_MAX,
+    PUBLICATION_BYTES_MAX,
     TRUST_FILE_BYTES_MAX,
     UPLOAD_PIECE_BYTES_MAX,
 )
@@ -47,7 +49,8 @@ DOWNLOAD_PIECE_BYTES: Final = 64 * 1024
 """What `download` gives at once, at most."""
 
 _WHOLE_TIMEOUT_SECONDS: Final = 300.0
-"""After an upload's last piece the hub hashes and stores all of it: a gibibyte on a slow disk."""
+"""After an upload's last piece the hub hashes and stores all of it: a gibibyte on a slow disk. A publication,
+which brings hundreds of files, may have as long."""
 
 _SILENCE_SECONDS: Final = 45.0
 """An event stream that says nothing for so long is cut: the hub gives a sign of life every 15 seconds."""
@@ -174,6 +177,21 @@ class HubClient(SignedCalls):
             raise ParseError(f"after the openings from {start} on the hub leads to {page.next}")
         return page
 
+    async def publish(self, publication: Publication) -> Published:
+        """Have the hub bring into force what governors or a member signed; harmless to repeat.
+
+        Raises:
+            Problem: `publication` with what is wrong, `publication-rate` with `retry_after`.
+        """
+        return await self._model(
+            Published,
+            "PUT",
+            "/v1/trust/publication",
+            body=dump_json(publication),
+            body_bytes_max=PUBLICATION_BYTES_MAX,
+            timeout_seconds=_WHOLE_TIMEOUT_SECONDS,
+        )
+
     async def trust_file(self, name: str, size_bytes_max: int = TRUST_FILE_BYTES_MAX) -> bytes:
         """A TUF metadata or target file by its name under `/v1/trust/`.
 
@@ -269,9 +287,16 @@ class HubClient(SignedCalls):
         target: str,
         *,
         body: bytes | None = None,
+        body_bytes_max: int = ENVELOPE_BYTES_MAX,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Model:
-        answer = await self._call(method, target, body=body, timeout_seconds=timeout_seconds)
+        answer = await self._call(
+            method,
+            target,
+            body=body,
+            body_bytes_max=body_bytes_max,
+            timeout_seconds=timeout_seconds,
+        )
         return parse(model, answer, ANSWER_BYTES_MAX, nullable=_NULLABLE)
 
     async def _call(
@@ -280,9 +305,10 @@ class HubClient(SignedCalls):
         target: str,
         *,
         body: bytes | None = None,
+        body_bytes_max: int = ENVELOPE_BYTES_MAX,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> bytes:
-        if body is not None and len(body) > ENVELOPE_BYTES_MAX:
+        if body is not None and len(body) > body_bytes_max:
             raise ParseError(f"{len(body)} bytes are more than the hub takes")
         fields = {} if body is None else {"Content-Type": "application/json"}
         asked = self.asked(

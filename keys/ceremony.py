@@ -6,7 +6,7 @@ without a network. `barid trust init`, `barid node init` and the hub call it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -117,12 +117,13 @@ def write_member_request(
     )
 
 
-def read_member_request(data: bytes, version: int = 1) -> MemberRequest:
+def read_member_request(data: bytes, known: Mapping[str, int] | None = None) -> MemberRequest:
     """Read and verify a member's request: the governors decide whose it is, this whether it is whole.
 
     Args:
-        version: that the member's metadata must have: 1 for one that joins, the next for one that has
-            changed the keys that sign for it.
+        known: member → version of its metadata in the directory that the request is for; None where there is
+            no directory yet. A member that has some goes on with the next; one that left and comes back, with
+            what the directory log says.
 
     Raises:
         ParseError: not a request.
@@ -142,9 +143,11 @@ def read_member_request(data: bytes, version: int = 1) -> MemberRequest:
     part = verify_member(
         request.member, delegation(request.member, keys, threshold), request.metadata, read_file
     )
-    if part.metadata.version != version:
+    members = known or {}
+    expected = members.get(request.member, 0) + 1
+    if part.metadata.version != expected and (known is None or request.member in members):
         raise VerificationError(
-            f"the request carries version {part.metadata.version} of the member's metadata, not {version}"
+            f"the request carries version {part.metadata.version} of the member's metadata, not {expected}"
         )
     check_desk_keys(part.file)
     return MemberRequest(request.member, keys, threshold, request.metadata, request.file, part)

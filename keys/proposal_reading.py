@@ -136,7 +136,10 @@ def _open_base(message: Proposal, initial_root: bytes | None) -> OpenedDirectory
             "the proposal builds on a directory, and you have no trust root yet to verify it from:"
             " give the invitation that you were handed"
         )
-    return open_directory(message.base, initial_root)
+    base = open_directory(message.base, initial_root)
+    if base.message.exchange != message.exchange:
+        raise ConfigurationError(f"the proposal builds on a directory of {base.message.exchange}")
+    return base
 
 
 def _read_council(
@@ -309,6 +312,10 @@ def _unsigned(
     metadata = read_metadata(role, message.unsigned[role], kind)
     if metadata.signatures:
         raise ConfigurationError(f"the metadata of {role} carries signatures already")
+    if metadata.signed.unrecognized_fields or metadata.unrecognized_fields:
+        raise ConfigurationError(
+            f"the metadata of {role} says more than TUF knows, and is not shown"
+        )
     if Metadata(metadata.signed).to_bytes() != message.unsigned[role]:
         raise ConfigurationError(f"the metadata of {role} is not written as TUF writes it")
     known = before.versions.get(role, 0) if before else 0

@@ -261,20 +261,25 @@ def _is_targets(role: str) -> bool:
 
 
 def sign_timestamp(
-    snapshot: bytes, signer: Signer, version: int, expires: datetime
+    snapshot: bytes,
+    signer: Signer,
+    version: int,
+    expires: datetime,
+    snapshot_version: int | None = None,
 ) -> tuple[str, bytes]:
     """Make timestamp metadata, for TUF's own tools: Barid is bound by the directory log instead.
 
     Args:
         snapshot: the exact bytes of the newest snapshot.
         signer: the hub's online key.
-        version: of timestamp and snapshot alike.
+        version: of the timestamp.
         expires: UTC, whole seconds.
+        snapshot_version: of the snapshot; by default the timestamp's.
 
     Returns:
         Its name and bytes.
     """
-    meta = MetaFile.from_data(version, snapshot, ["sha256"])
+    meta = MetaFile.from_data(snapshot_version or version, snapshot, ["sha256"])
     timestamp = Timestamp(version=version, expires=expires, snapshot_meta=meta)
     return TIMESTAMP_NAME, signed(timestamp, [signer])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -64,7 +64,9 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     """Every field line, as name and value."""
     body: bytes = field(default=b"", repr=False)
-    """The exact bytes; none means that there is no body."""
+    """The exact bytes; none means that there is no body, or that it follows."""
+    body_follows: bool = False
+    """Whether a body is still to be read: its digest is signed, and `check_digest` compares it."""
 
     def values_of(self, name: str) -> list[str]:
         """The values of one field (its name in lower case), a line each."""
@@ -73,7 +75,7 @@ class Request:
     @property
     def components(self) -> tuple[str, ...]:
         """What must be signed, in its order."""
-        digest = ("content-digest",) if self.body else ()
+        digest = ("content-digest",) if self.body or self.body_follows else ()
         offset = ("upload-offset",) if self.values_of("upload-offset") else ()
         return ("@method", "@authority", "@path", "@query", *digest, *offset)
 
@@ -140,7 +142,7 @@ def verify_request(
     2. Exactly the agreed components, then exactly the agreed parameters, in their order.
     3. Its times are around now.
     4. The keyid is a desk's request key, and the signature verifies with it.
-    5. The body is the one that was signed.
+    5. The body is the one that was signed, unless it follows.
 
     Args:
         request: as received.
@@ -167,10 +169,24 @@ def verify_request(
         )
     except (HTTPMessageSignaturesException, ParseError) as error:
         raise Problem("signature-invalid") from error
-    expected = [ContentDigest.create(request.body)] if request.body else []
-    if request.values_of("content-digest") != expected:
-        raise Problem("content-digest")
+    if not request.body_follows:
+        check_digest(request.values_of("content-digest"), request.body)
     return verified
+
+
+def check_digest(given: Sequence[str], body: bytes) -> None:
+    """Check that a body is the one that was signed.
+
+    Args:
+        given: the values of `Content-Digest`.
+        body: all of it.
+
+    Raises:
+        Problem: `content-digest`.
+    """
+    expected = [ContentDigest.create(body)] if body else []
+    if list(given) != expected:
+        raise Problem("content-digest")
 
 
 def _read_signature(request: Request) -> VerifiedRequest:
@@ -188,7 +204,8 @@ def _read_signature(request: Request) -> VerifiedRequest:
         raise Problem("signature-parameters", "Signature-Input is not in its exact form")
     if matched[1] != " ".join(f'"{name}"' for name in request.components):
         raise Problem("signature-components", f"to sign: {', '.join(request.components)}")
-    if request.body and not request.values_of("content-digest"):
+    has_body = bool(request.body) or request.body_follows
+    if has_body and not request.values_of("content-digest"):
         raise Problem("content-digest", "the request has a body, and no Content-Digest")
     parameters = _PARAMETERS.fullmatch(matched[2])
     if parameters is None:

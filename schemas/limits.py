@@ -127,3 +127,15 @@ PUBLICATION_BYTES_MAX: Final = 32 * 1024 * 1024
 
 PUBLICATIONS_PER_HOUR_MAX: Final = 12
 """Directories that one member's desks may have published in an hour: a ceremony's steps, not a flood."""
+
+TIMESTAMP_LIFE_SECONDS: Final = 24 * 3600
+"""From a timestamp's signing to its expiry: a hub that is held up by its operator for a night stays fresh."""
+
+TIMESTAMP_RENEWAL_SECONDS: Final = 3600
+"""A new timestamp is signed this long after its predecessor: as often as nodes call a directory stale."""
+
+SNAPSHOT_LIFE_SECONDS: Final = 30 * 24 * 3600
+"""From a snapshot's signing to its expiry; the directory log binds readers, this only TUF's own tools."""
+
+SNAPSHOT_RENEWAL_SECONDS: Final = SNAPSHOT_LIFE_SECONDS // 3
+"""A new snapshot is signed and logged once no more of its predecessor's life is left than this."""

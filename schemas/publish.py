@@ -23,6 +23,7 @@ from schemas.directory import Council, HubDescription, Invitation, MemberFile
 from schemas.entries import DirectoryEntry, ExchangeEntry
 from schemas.envelope import Envelope, Header, SealedPart
 from schemas.errors import PROBLEMS
+from schemas.governance import Publication, Published
 from schemas.receipts import (
     EnvelopeStatus,
     InboxPage,
@@ -60,6 +61,8 @@ MESSAGES: Final[dict[str, type[BaseModel]]] = {
     "member": MemberFile,
     "opening": Opening,
     "openings_page": OpeningsPage,
+    "publication": Publication,
+    "published": Published,
     "receipt": Receipt,
     "release": Release,
     "sealed_part": SealedPart,

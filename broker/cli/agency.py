@@ -262,6 +262,9 @@ def show_queued(answer: bytes, *, as_json: bool) -> None:
         return
     say(f"In the outbox of {view.desk}: {view.id}. From here nothing is lost.")
     print_table(("TO", "STATE"), ((each.desk, each.state) for each in view.recipients))
+    for said in (view.freshness, view.held):
+        if said is not None and said.words is not None:
+            note(f"{said.words.en}\n{said.words.fr}\n{said.words.ar}")
     note(UNWITNESSED)
     note(f"Next: barid bulletin status {view.id} --desk {view.desk}")
 

@@ -23,12 +23,13 @@ from broker.cli.options import (
 from broker.cli.output import note, say
 from broker.cli.passphrase import get_passphrase
 from broker.settings import HubSettings, load_hub
-from schemas.errors import ConfigurationError
-from schemas.limits import TRUST_FILE_BYTES_MAX
+from schemas.errors import ConfigurationError, ParseError, Problem
+from schemas.limits import PUBLICATION_BYTES_MAX, TRUST_FILE_BYTES_MAX
 
 OPERATOR_DEFAULT: Final = "127.0.0.1:8081"
 
 _REPOSITORY_FILES_MAX: Final = 4096
+_KINDS: Final = ("*.json", "*.cedar", "*.cedarschema", "*.cases.toml")
 
 app = typer.Typer(
     no_args_is_help=True, help="The relay: make it, load the directory, serve, keep it well."
@@ -87,15 +88,18 @@ def init(
 Example:
 
   barid hub load --data HUB TRUST/repository
+  barid hub load --data HUB publication.json
 
-The hub may be running: it notices within a second or two.""",
+What is new of it is enough, and what is known already does no harm. The hub may be running: it notices
+within a second or two.""",
 )
 def load(
     data: Data,
-    repository: Annotated[
+    path: Annotated[
         Path,
         typer.Argument(
-            exists=True, file_okay=False, help="What the governors signed: TRUST/repository."
+            exists=True,
+            help="What governors or a member signed: TRUST/repository, or a publication's file.",
         ),
     ],
 ) -> None:
@@ -103,16 +107,30 @@ def load(
     from broker.hub.setup import load_repository
     from keys.keystore import Keystore
 
-    files = _read_repository(repository)
+    settings = load_hub(data)
+    files = _read_repository(path) if path.is_dir() else _read_publication(path, settings.exchange)
     keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the hub's keystore"))
     index = load_repository(data, keystore, files, utc_now())
     say(f"The directory is published: entry {index} of the directory log, from {len(files)} files.")
 
 
+def _read_publication(file: Path, exchange: str) -> dict[str, bytes]:
+    """The files of a publication, as `barid trust publish --out` wrote it."""
+    from broker.hub.publications import read_publication
+
+    if file.stat().st_size > PUBLICATION_BYTES_MAX:
+        raise ConfigurationError(f"{file} is over {PUBLICATION_BYTES_MAX} bytes: not ours")
+    try:
+        return read_publication(file.read_bytes(), exchange)
+    except ParseError as error:
+        raise ConfigurationError(f"{file} is no publication: {error}") from error
+    except Problem as problem:
+        raise ConfigurationError(f"{file} is of another exchange: {problem.detail}") from problem
+
+
 def _read_repository(folder: Path) -> dict[str, bytes]:
     """The files by their names under `/v1/trust/`: `metadata/1.root.json`."""
-    paths = sorted(path for path in folder.rglob("*.json") if path.is_file())
-    paths += sorted(folder.rglob("*.cedar")) + sorted(folder.rglob("*.cedarschema"))
+    paths = sorted(path for kind in _KINDS for path in folder.rglob(kind) if path.is_file())
     if not paths:
         raise ConfigurationError(f"{folder} holds no directory: name TRUST/repository")
     if len(paths) > _REPOSITORY_FILES_MAX:

@@ -1,6 +1,6 @@
 """`barid bulletin withdraw|correct|resend`: what an agency does to a bulletin that it has sent.
 
-May import `agency` and `tracking`, whose commands it adds to, and `broker.node.api.views` within the
+May import `agency` and `confirming`, whose commands it adds to, and `broker.node.api.views` within the
 commands; `main` shows it. A withdrawal and a correction are bulletins, and go where the original went.
 """
 
@@ -23,6 +23,7 @@ from broker.cli.agency import (
     until,
 )
 from broker.cli.completing import complete_desks, complete_sent
+from broker.cli.confirming import app as app
 from broker.cli.node_client import (
     ANSWER_BYTES_MAX,
     Desk,
@@ -32,7 +33,6 @@ from broker.cli.node_client import (
     TrustFile,
 )
 from broker.cli.options import AsJson, desk_formed, id_formed, utc_now
-from broker.cli.tracking import app as app
 from schemas.bulletin.vocabularies import Kind, Precedence
 from schemas.limits import BULLETIN_BYTES_MAX
 from schemas.scalars import format_time

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from broker.cli import running
+from broker.cli import rekeying, running
 from broker.cli.options import AsJson, Data, Exchange, arguments_checked, read_address, utc_now
 from broker.cli.output import note, print_json, print_table, say
 from broker.cli.passphrase import get_passphrase
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 token = typer.Typer(no_args_is_help=True, help="What agencies and people call the node with.")
 app.add_typer(token, name="token")
+app.add_typer(rekeying.app)
 app.add_typer(running.node)
 
 TokenId = Annotated[str, typer.Argument(help="As `barid node token list` shows it.")]

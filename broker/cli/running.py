@@ -6,13 +6,12 @@ groups, so that both have the same.
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from broker.cli.archives import archive_path, prune, tell_backup
 from broker.cli.exits import Exit, NodeUnreachable
 from broker.cli.options import KEYSTORE_DIRECTORY, AsJson, Data, utc_now
 from broker.cli.output import note, print_json, print_table, say
@@ -22,7 +21,6 @@ from schemas.errors import ConfigurationError, HubUnreachable
 from schemas.scalars import format_time
 
 if TYPE_CHECKING:
-    from broker.archive import Manifest
     from broker.certificates import Pair
     from broker.checks import Check
 
@@ -140,10 +138,10 @@ def hub_backup(data: Data, out: Out, keep: Keep = None, as_json: AsJson = False)
     from keys.keystore import Keystore
 
     name = load_hub(data).authority
-    path = _archive_path(out, "hub", name, keep, utc_now())
+    path = archive_path(out, "hub", name, keep, utc_now())
     keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the hub's keystore"))
     manifest = backup_hub(data, keystore, path, utc_now())
-    _tell_backup(manifest, path, as_json, _prune(out, path, keep))
+    tell_backup(manifest, path, as_json, prune(out, path, keep))
 
 
 @node.command(
@@ -154,63 +152,21 @@ Example, each night:
   barid node backup --data LY --out /var/backups/barid --keep 14""",
 )
 def node_backup(data: Data, out: Out, keep: Keep = None, as_json: AsJson = False) -> None:
-    """Save the node, which may be running, into one archive: bulletins, evidence, attachments, keys."""
-    from broker.node.backup import backup_node
+    """Save the node, which may be running, into one archive: bulletins, evidence, attachments, keys.
+
+    Its older archives in the same folder go once they hold a sealing key that the node has destroyed.
+    """
+    from broker.node.backup import backup_node, delete_outdated_backups
     from broker.node.home import look_home
 
-    path = _archive_path(out, "node", load_node(data).member, keep, utc_now())
+    path = archive_path(out, "node", load_node(data).member, keep, utc_now())
     home = look_home(data, get_passphrase("the node's keystore"))
     try:
         manifest = backup_node(home, path, utc_now())
+        outdated = delete_outdated_backups(home, path, manifest)
     finally:
         home.close()
-    _tell_backup(manifest, path, as_json, _prune(out, path, keep))
-
-
-def _archive_path(out: Path, role: Role, name: str, keep: int | None, now: datetime) -> Path:
-    """Where the archive goes; what is wrong with `--out` or `--keep` is said before anything is written."""
-    if not out.is_dir():
-        if keep is not None:
-            raise typer.BadParameter(
-                f"{out} is no folder: make it first, since names are dated there",
-                param_hint="--keep",
-            )
-        return out
-    plain = re.sub(r"[^a-z0-9.]+", "-", name)
-    return out / f"barid-{role}-{plain}-{now:%Y%m%dT%H%M%SZ}.tar"
-
-
-def _prune(out: Path, newest: Path, keep: int | None) -> list[str]:
-    """Delete the oldest archives of one name and folder; gives their names."""
-    if keep is None:
-        return []
-    dated = re.compile(
-        re.escape(newest.name[: -len("20261125T000000Z.tar")]) + r"\d{8}T\d{6}Z\.tar"
-    )
-    old = sorted(path for path in out.iterdir() if dated.fullmatch(path.name))[:-keep]
-    for path in old:
-        path.unlink()
-    return [path.name for path in old]
-
-
-def _tell_backup(manifest: Manifest, path: Path, as_json: bool, pruned: list[str]) -> None:
-    size_bytes = path.stat().st_size
-    if as_json:
-        print_json(
-            {
-                "archive": str(path),
-                "size": size_bytes,
-                "files": len(manifest.files),
-                "deleted": pruned,
-            }
-        )
-        return
-    say(f"{path}: {len(manifest.files)} files, {size_bytes / 1024**2:.1f} MiB.")
-    if pruned:
-        note(f"{len(pruned)} older ones were deleted.")
-    note(
-        "It opens with the passphrase alone. Keep both, apart from each other and from this machine."
-    )
+    tell_backup(manifest, path, as_json, prune(out, path, keep), outdated)
 
 
 _LOST_ENTRIES: Final = """\

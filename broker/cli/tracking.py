@@ -6,7 +6,7 @@ May import `agency`, whose group of commands it adds to, and `broker.node.api.vi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -25,7 +25,11 @@ from broker.cli.output import UNWITNESSED, note, print_json, print_table, say, t
 from schemas.scalars import format_time
 
 if TYPE_CHECKING:
-    from broker.node.api.views import SentView
+    from broker.node.api.freshness_views import ConfirmationView
+    from broker.node.api.views import EnvelopeView, SentView
+
+_STALE_SECONDS: Final = 3600
+"""A directory that was verified longer ago is said to be old (the protocol's Freshness)."""
 
 
 @app.command(
@@ -86,6 +90,7 @@ def _show_sent(sent: SentView) -> None:
     say(f"{sent.status.upper()} {sent.kind} {sent.id}, from {sent.desk}, {sent.precedence}")
     say(f"{title_of(sent.title)}; expires {format_time(sent.expires)}")
     _show_life(sent)
+    _show_held(sent)
     print_table(
         ("TO", "STATE", "SINCE", "WHY", "RULES"),
         (
@@ -93,7 +98,7 @@ def _show_sent(sent: SentView) -> None:
                 each.desk,
                 step.state,
                 format_time(step.at),
-                step.reason or "",
+                step.reason or _why_held(sent, step.state),
                 ", ".join(step.policies),
             )
             for each in sent.recipients
@@ -107,9 +112,35 @@ def _show_sent(sent: SentView) -> None:
             else "not logged"
         )
         why = f" ({envelope.problem})" if envelope.problem else ""
-        say(f"envelope {envelope.id}: {envelope.state}{why}, {where}")
+        say(f"envelope {envelope.id}: {envelope.state}{why}, {where}{_sealed(envelope)}")
     if not sent.witnessed:
         say(UNWITNESSED)
+
+
+def _sealed(envelope: EnvelopeView) -> str:
+    age_seconds = envelope.directory_age_seconds
+    if age_seconds is None or age_seconds <= _STALE_SECONDS:
+        return ""
+    return f", sealed with a directory verified {age_seconds // 3600} h before"
+
+
+def _why_held(sent: SentView, state: str) -> str:
+    return sent.held.reason if sent.held is not None and state in {"queued", "waiting"} else ""
+
+
+def _show_held(sent: SentView) -> None:
+    for each in sent.confirmations:
+        say(f"Confirmed by {each.by} (token {each.token}) {format_time(each.at)}: {_known(each)}.")
+    if sent.held is not None:
+        since = f" Since {format_time(sent.held.since)}." if sent.held.since is not None else ""
+        say(f"WAITS, the directory being over the grace.{since} {sent.held.words.en}")
+
+
+def _known(confirmation: ConfirmationView) -> str:
+    verified = confirmation.directory_verified
+    if verified is None:
+        return "the directory was never verified"
+    return f"the directory was last verified {format_time(verified)}"
 
 
 def _show_life(sent: SentView) -> None:

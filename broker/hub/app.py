@@ -27,10 +27,13 @@ from broker.hub.events import router as events_router
 from broker.hub.expiry import sweep
 from broker.hub.inboxes import Inboxes
 from broker.hub.ledger import Ledger
+from broker.hub.publishing import Publishing
+from broker.hub.renewal import keep_renewing, renew
 from broker.hub.requests import Hub
 from broker.hub.routes import router
 from broker.hub.sequencer import Sequencer
 from broker.hub.setup import open_ledger
+from broker.hub.trust_routes import router as trust_router
 from broker.hub.watching import HubGauges, Watched, why_not_ready
 from broker.operating import operator_served
 from broker.serving import NO_TELEMETRY, answer_problems, problem_response, serve
@@ -38,7 +41,7 @@ from broker.settings import load_hub
 from keys.keystore import Keystore
 from schemas.errors import BaridError, Problem
 
-ROUTERS: Final = (router, events_router, attachment_router)
+ROUTERS: Final = (router, trust_router, events_router, attachment_router)
 """All that members reach."""
 
 CATCH_UP_SECONDS: Final = 1.0
@@ -74,6 +77,7 @@ def create_app(
         Callers(ledger, now_unix, sequencer.remember),
         Inboxes(ledger.engine),
         Attachments(ledger.engine, sequencer, files, now_unix),
+        Publishing(exchange, ledger, sequencer, now_unix),
         now_unix,
     )
 
@@ -81,10 +85,14 @@ def create_app(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         sequencer.start()
         await sequencer.submit(Operate("start"))
+        # Before anybody reads them: a hub that was off for long has let both run out.
+        await renew(ledger, sequencer, now_unix)
         follower = asyncio.create_task(_follow(ledger))
         collector = asyncio.create_task(keep_collecting(hub.attachments))
         sweeper = asyncio.create_task(sweep(ledger.engine, sequencer, now_unix))
+        renewer = asyncio.create_task(keep_renewing(ledger, sequencer, now_unix))
         yield
+        renewer.cancel()
         sweeper.cancel()
         collector.cancel()
         follower.cancel()

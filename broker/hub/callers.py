@@ -51,8 +51,12 @@ class Callers:
         self._seen = _stored_nonces(ledger.engine)
         self._swept = 0
 
-    def identify(self, request: Request, body: bytes) -> Caller:
+    def identify(self, request: Request, body: bytes | None) -> Caller:
         """Verify a request's signature against the directory in force.
+
+        Args:
+            request: as it came.
+            body: all of it; None where it is still to be read, and its digest to be compared.
 
         Raises:
             Problem: why not; a 401 carries the hub's time.
@@ -66,7 +70,7 @@ class Callers:
                 raise Problem(problem.word, problem.detail, hub_time=hub_time) from problem
             raise
 
-    def _identify(self, request: Request, body: bytes, now: int) -> Caller:
+    def _identify(self, request: Request, body: bytes | None, now: int) -> Caller:
         directory = self._ledger.state.directory
         if directory is None:
             raise Problem("unknown-key", "no directory is in force yet")
@@ -83,7 +87,8 @@ class Callers:
             request.scope["raw_path"].decode("latin-1"),
             request.scope["query_string"].decode("latin-1"),
             tuple(request.headers.items()),
-            body,
+            body or b"",
+            body_follows=body is None,
         )
         verified = verify_request(signed, request_key, now)
         self._claim(verified.nonce, verified.expires, now)

@@ -1,30 +1,24 @@
-"""What the hub writes into the directory log: published directories, sealing keys, its own operations.
+"""What the hub writes into the directory log: sealing keys, its own operations, and how any entry gets there.
 
-May import `keys`, `broker.policy` and the hub's own rooms; routes and `load` hand works to the ledger. Each
-entry is tried on a copy of the directory's history first, so that the hub logs nothing that is void.
+May import `keys` and the hub's own rooms; routes hand works to the ledger, `publications` logs directories.
+Each entry is tried on a copy of the directory's history first, so that the hub logs nothing that is void.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import insert, select
 
 from broker.hub.ledger import Answer, Batch, read_trust_file
-from broker.hub.tables import sealing_key, trust_file
-from broker.policy.admission import rules_of
+from broker.hub.tables import sealing_key
 from broker.tlog.merkle import leaf_hash
-from keys.directory import Directory
 from keys.dsse import pae_sha256
-from keys.repository import TIMESTAMP_NAME
 from keys.sealing import check_sealing_key
 from keys.tuf_files import TrustFileMissing
-from schemas.directory import Logs
-from schemas.entries import DeskSealingKey, DirectoryPublished, FileVersion, HubOperated
-from schemas.errors import ConfigurationError, Problem, VerificationError
+from schemas.entries import DeskSealingKey, HubOperated
+from schemas.errors import Problem, VerificationError
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import dump_json, parse, parse_part
 from schemas.scalars import Message
@@ -32,19 +26,14 @@ from schemas.sealing_keys import SealingKey
 from schemas.statements import Statement
 
 
-def _append(
-    batch: Batch,
-    entry: Message,
-    statement: Statement | None,
-    check: Callable[[Directory], None] | None = None,
-) -> int:
+def append_entry(batch: Batch, entry: Message, statement: Statement | None = None) -> int:
     """Log an entry if a copy of the history takes it without a finding.
 
-    Args:
-        check: what a directory that the entry publishes must pass besides.
+    Returns:
+        Its index.
 
     Raises:
-        Problem: the word of the finding; `directory-invalid` where a file is missing; what `check` raises.
+        Problem: the word of the finding; `directory-invalid` where a file is missing.
     """
     data = dump_json(entry)
     trial = batch.trial.copy()
@@ -60,58 +49,8 @@ def _append(
         raise Problem("directory-invalid", str(missing)) from missing
     if findings:
         raise Problem(findings[0].rule, findings[0].detail)
-    if check is not None and trial.newest.directory is not None:
-        check(trial.newest.directory)
     batch.trial = trial
     return batch.directory.append(data, None, None if statement is None else dump_json(statement))
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Log a directory whose files are given; `files` are stored with it.
-
-    `logs` are this hub's own: a council that names others would have every member look elsewhere.
-    """
-
-    files: Mapping[str, bytes]
-    root: FileVersion
-    snapshot: FileVersion
-    logs: Logs
-
-    def apply(self, batch: Batch) -> Answer:
-        """Store the files, try the entry, log it.
-
-        Raises:
-            Problem: `publication`; nothing of it is stored, so that the mended files may take its names.
-        """
-        entry = DirectoryPublished(
-            type="directory.published",
-            at=batch.at,
-            exchange_log=batch.exchange.head.tree,
-            root=self.root,
-            snapshot=self.snapshot,
-        )
-        try:
-            with batch.connection.begin_nested():
-                self._store(batch.connection)
-                index = _append(batch, entry, None, self._check)
-        except Problem as problem:
-            raise Problem("publication", problem.detail) from problem
-        return lambda _committed: index
-
-    def _check(self, directory: Directory) -> None:
-        if directory.council.logs != self.logs:
-            raise Problem("publication", "council.json names other logs than this hub's")
-        try:
-            rules_of(directory)
-        except ConfigurationError as error:
-            raise Problem("publication", str(error)) from error
-
-    def _store(self, connection: Connection) -> None:
-        # What an entry commits to stays as it is; TUF's timestamp alone has one name for all versions.
-        connection.execute(delete(trust_file).where(trust_file.c.name == TIMESTAMP_NAME))
-        rows = [{"name": name, "data": data} for name, data in self.files.items()]
-        connection.execute(upsert(trust_file).on_conflict_do_nothing(), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +97,7 @@ class AnnounceSealingKey:
                 exchange_log=batch.exchange.head.tree,
                 pae=keyid,
             )
-            index = _append(batch, entry, self.statement)
+            index = append_entry(batch, entry, self.statement)
             row = {
                 "keyid": keyid,
                 "desk": self.payload.desk,
@@ -183,5 +122,5 @@ class Operate:
             exchange_log=batch.exchange.head.tree,
             operation=self.operation,
         )
-        index = _append(batch, entry, None)
+        index = append_entry(batch, entry)
         return lambda _committed: index

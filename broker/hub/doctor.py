@@ -31,7 +31,9 @@ from broker.hub import migrations
 from broker.hub.ledger import Ledger, Signers
 from broker.hub.logbook import read_head
 from broker.hub.setup import DATABASE, ROOT_FILE, load_signers, origin_of
+from broker.hub.vouching import vouched
 from broker.settings import HubSettings, load_hub
+from keys.directory import Directory
 from keys.history import DirectoryHistory
 from keys.keystore import Keystore
 from schemas.errors import BaridError
@@ -85,7 +87,7 @@ def _look_at_database(
         if all(check.grade == "ok" for check in checks):
             yield from _look_at_logs(engine, now)
             if signers is not None:
-                yield _look_at_directory(data, settings, engine, signers, now)
+                yield from _look_at_directory(data, settings, engine, signers, now)
     finally:
         engine.dispose()
 
@@ -106,19 +108,29 @@ def _look_at_logs(engine: Engine, now: datetime) -> Iterator[Check]:
 
 def _look_at_directory(
     data: Path, settings: HubSettings, engine: Engine, signers: Signers, now: datetime
-) -> Check:
+) -> Iterator[Check]:
     name = "directory"
     root = data / ROOT_FILE
     if not root.exists():
-        return fail(name, "none is loaded", "`barid hub load` what the governors signed")
+        yield fail(name, "none is loaded", "`barid hub load` what the governors signed")
+        return
     try:
         origin = origin_of(settings.exchange, "directory")
         history = DirectoryHistory(settings.exchange, root.read_bytes(), origin)
         directory = Ledger(engine, signers, history, lambda: 0).state.directory
     except (BaridError, SQLAlchemyError) as error:
-        return fail(name, f"it does not verify: {type(error).__name__}", _RESTORING)
+        yield fail(name, f"it does not verify: {type(error).__name__}", _RESTORING)
+        return
     if directory is None:
-        return fail(name, "none is in force", "`barid hub load` what the governors signed")
+        yield fail(name, "none is in force", "`barid hub load` what the governors signed")
+        return
+    yield _check_expiry(directory, now)
+    yield _check_timestamp(engine, directory, now)
+
+
+def _check_expiry(directory: Directory, now: datetime) -> Check:
+    """What governors and members signed, and until when."""
+    name = "directory"
     expires = directory.council_expires
     said = f"council signed until {format_time(expires)}"
     signing = "the governors sign a new version; then `barid hub load`"
@@ -130,4 +142,20 @@ def _look_at_directory(
         return warn(name, theirs, "these members sign new ones; then `barid hub load`")
     if expires - now <= EXPIRES_WITHIN:
         return warn(name, said, signing)
+    return ok(name, said)
+
+
+def _check_timestamp(engine: Engine, directory: Directory, now: datetime) -> Check:
+    """What the hub itself signs anew while it serves."""
+    name, serving = "timestamp", "let the hub serve: it signs both anew by itself"
+    with reading(engine) as connection:
+        present = vouched(connection, directory.snapshot_file)
+    if present.timestamp_expires is None:
+        return warn(name, "there is none for the snapshot in force", serving)
+    said = (
+        f"valid until {format_time(present.timestamp_expires)},"
+        f" the snapshot until {format_time(present.snapshot_expires)}"
+    )
+    if min(present.timestamp_expires, present.snapshot_expires) <= now:
+        return warn(name, said, serving)
     return ok(name, said)

@@ -22,7 +22,9 @@ from broker.hub.logbook import Head, LogWriter, LostRace, Prover, read_head
 from broker.hub.tables import entry, nonce, trust_file
 from broker.tlog.note import NoteSigner
 from keys.history import DirectoryHistory, DirectoryState
+from keys.repository import TrustSigner
 from keys.tuf_files import TrustFileMissing
+from schemas.directory import LogKeys, Logs
 from schemas.errors import Problem
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import parse
@@ -42,6 +44,9 @@ _ENTRIES_FROM: Final = (
     .order_by(entry.c.entry_index)
 )
 
+GENERATION: Final = 1
+"""Of both logs: the first origin of each."""
+
 _STATEMENTS_KEPT_MAX: Final = 64
 """Of `Batch.insert`: one a table and database."""
 
@@ -60,10 +65,27 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Signers:
-    """The hub's keys for its two logs: Ed25519 first, ML-DSA-44 second."""
+    """The hub's keys: for its two logs, Ed25519 first, ML-DSA-44 second; for TUF's snapshot and timestamp."""
 
     directory: tuple[NoteSigner, ...]
     exchange: tuple[NoteSigner, ...]
+    online: TrustSigner
+
+    @property
+    def logs(self) -> Logs:
+        """The logs as the council names them."""
+        return Logs(
+            generation=GENERATION,
+            directory=_log_keys(self.directory),
+            exchange=_log_keys(self.exchange),
+        )
+
+
+def _log_keys(signers: tuple[NoteSigner, ...]) -> LogKeys:
+    ed25519, ml_dsa_44 = signers
+    return LogKeys(
+        origin=ed25519.key.name, ed25519=ed25519.key.public, ml_dsa_44=ml_dsa_44.key.public
+    )
 
 
 class Batch:
@@ -177,6 +199,11 @@ class Ledger:
     def state(self) -> DirectoryState:
         """The newest directory state known."""
         return self._history.newest
+
+    @property
+    def history(self) -> DirectoryHistory:
+        """The directory log as far as it was read; it is asked what would be, and never changed."""
+        return self._history
 
     @property
     def halted(self) -> str:

@@ -120,6 +120,11 @@ CALLS: Final[Mapping[str, Call]] = {
     "get_openings": Call({200: (_JSON, "openings_page.v1.json")}),
     "get_checkpoint": Call({200: ("text/plain; charset=utf-8", "")}),
     "get_tile": Call({200: (_BYTES, "")}),
+    "put_publication": Call(
+        {200: (_JSON, "published.v1.json")},
+        ("wrong-exchange", "publication", "publication-rate"),
+        "publication.v1.json",
+    ),
     "get_trust_file": Call({200: (_BYTES, "")}),
     "put_attachment": Call(
         {200: ("", ""), 201: (_JSON, "receipt.v1.json")},

@@ -19,6 +19,7 @@ from broker.hub.before import Before
 from broker.hub.ledger import Answer, Batch, Committed, Ledger
 from broker.hub.logbook import Prover
 from broker.hub.precedents import check_attachments, check_refusal_rate, contradiction
+from broker.hub.staleness import changes_told
 from broker.hub.tables import body, entry, envelope, envelope_attachment, party, slot
 from broker.policy.admission import admit, admit_again
 from broker.tlog.receipt import place_hash
@@ -100,7 +101,8 @@ def prepare(data: bytes, caller: str, ledger: Ledger, at: datetime) -> Relay:
     submission = read_submission(data, caller)
     state = ledger.state
     try:
-        verdict = judge(submission, state, at)
+        with changes_told(submission.header, ledger.history, state):
+            verdict = judge(submission, state, at)
     except Problem:
         # What is known is answered as before, however old it is by now: nobody judges it again.
         with reading(ledger.engine) as connection:
@@ -173,7 +175,8 @@ class Relay:
 
     def _judged(self, batch: Batch) -> Verdict:
         if self.judged_size != batch.state.size:
-            return judge(self.submission, batch.state, batch.at)
+            with changes_told(self.submission.header, batch.trial, batch.state):
+                return judge(self.submission, batch.state, batch.at)
         if self.judged_at != batch.at:
             return _verdict(lambda: admit_again(self.submission.header, batch.state, batch.at))
         return self.verdict

@@ -19,6 +19,7 @@ from broker.hub.attachments import Attachments
 from broker.hub.callers import Caller, Callers
 from broker.hub.inboxes import Inboxes
 from broker.hub.ledger import Ledger
+from broker.hub.publishing import Publishing
 from broker.hub.sequencer import Sequencer
 from schemas.errors import Problem
 from schemas.loader import dump_json
@@ -36,6 +37,7 @@ class Hub:
     callers: Callers
     inboxes: Inboxes
     attachments: Attachments
+    publishing: Publishing
     now_unix: Callable[[], int]
 
     def now(self) -> datetime:
@@ -63,8 +65,12 @@ def json_answer(model: Any, status: int = 200) -> Response:
     return Response(dump_json(model), status, FRESH, media_type="application/json")
 
 
-async def caller_of(request: Request, body: bytes = b"") -> Caller:
-    """Find out which desk calls (RFC 9421). Raises Problem: why it is none."""
+async def caller_of(request: Request, body: bytes | None = b"") -> Caller:
+    """Find out which desk calls (RFC 9421); before its body is read, where that is None.
+
+    Raises:
+        Problem: why it is none.
+    """
     if b"%" in request.scope["raw_path"]:
         raise Problem("not-found", "no path of this hub needs percent-encoding")
     return hub_of(request).callers.identify(request, body)

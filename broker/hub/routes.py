@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from broker.hub.acknowledgements import Acknowledge
 from broker.hub.directory_log import AnnounceSealingKey
-from broker.hub.ledger import read_trust_file
 from broker.hub.logbook import Head, LogName, read_head
 from broker.hub.relay import prepare
 from broker.hub.requests import FRESH, caller_of, hub_of, json_answer, own_desk
@@ -28,7 +27,6 @@ from broker.hub.showing import (
 )
 from broker.serving import read_body
 from broker.tlog.tiles import parse_tile_path
-from keys.tuf_files import TrustFileMissing
 from schemas.errors import ParseError, Problem
 from schemas.limits import (
     ACKNOWLEDGEMENT_BYTES_MAX,
@@ -39,7 +37,6 @@ from schemas.limits import (
     LONG_POLL_SECONDS_MAX,
     OPENINGS_PAGE_MAX,
     STATEMENT_BYTES_MAX,
-    TRUST_FILE_BYTES_MAX,
 )
 
 router = APIRouter(prefix="/v1")
@@ -192,18 +189,3 @@ async def get_tile(request: Request, log: LogName, generation: int, path: str) -
         return Response(data, headers=_IMMUTABLE, media_type=_BYTES)
 
     return await hub_of(request).ask(tile)
-
-
-@router.get("/trust/{name:path}")
-async def get_trust_file(request: Request, name: str) -> Response:
-    """A TUF metadata or target file, for members."""
-    await caller_of(request)
-
-    def trust_file(connection: Connection) -> Response:
-        data = read_trust_file(connection, name, TRUST_FILE_BYTES_MAX)
-        return Response(data, headers=FRESH, media_type=_BYTES)
-
-    try:
-        return await hub_of(request).ask(trust_file)
-    except TrustFileMissing as error:
-        raise Problem("not-found", "no such trust file") from error

@@ -6,7 +6,7 @@ May import `keys`, `broker.db`, `broker.settings` and the hub's own rooms; the c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,28 +16,24 @@ from sqlalchemy import Engine, insert
 from broker.certificates import make_certificate
 from broker.db import migrate, open_sqlite, writing
 from broker.hub import migrations
-from broker.hub.directory_log import Publish
-from broker.hub.ledger import Ledger, Signers
+from broker.hub.ledger import GENERATION, Ledger, Signers
 from broker.hub.logbook import LogName
+from broker.hub.publications import Publish
 from broker.hub.tables import log_head
 from broker.settings import HubSettings, load_hub, save_hub, write_whole
 from broker.tlog.checkpoint import Checkpoint, sign_checkpoint
 from broker.tlog.cosignature import MlDsa44CosignatureSigner
 from broker.tlog.merkle import EMPTY_ROOT
-from broker.tlog.note import Ed25519NoteSigner, NoteSigner
-from keys.ceremony import online_signer, sign_snapshot, sign_timestamp
-from keys.derivation import sha256_hex
+from broker.tlog.note import Ed25519NoteSigner
 from keys.history import DirectoryHistory
 from keys.keystore import Keystore
-from schemas.directory import HubAddress, HubDescription, LogKeys, Logs
-from schemas.entries import FileVersion
+from keys.repository import online_signer
+from schemas.directory import HubAddress, HubDescription
 from schemas.errors import ConfigurationError, Problem
 from schemas.loader import dump_json
 
 DATABASE: Final = "hub.db"
 ROOT_FILE: Final = "root.json"
-SNAPSHOT_DAYS: Final = 30
-_GENERATION: Final = 1
 
 
 def init_hub(
@@ -74,8 +70,8 @@ def init_hub(
         hub=HubAddress(
             authority=settings.authority, url=url, tls_trust=certificate.read_text("ascii")
         ),
-        logs=_logs(signers),
-        online=online_signer(keystore.get("online")).public,
+        logs=signers.logs,
+        online=signers.online.public,
     )
     (data / "hub.json").write_bytes(dump_json(description))
     return description
@@ -83,11 +79,11 @@ def init_hub(
 
 def origin_of(exchange: str, log: LogName) -> str:
     """The origin of a log's first generation, which is also its keys' name."""
-    return f"{exchange}/{log}/{_GENERATION}"
+    return f"{exchange}/{log}/{GENERATION}"
 
 
 def load_signers(keystore: Keystore, exchange: str) -> Signers:
-    """The log keys out of the keystore."""
+    """The hub's keys out of the keystore."""
 
     def pair(log: LogName) -> tuple[Ed25519NoteSigner, MlDsa44CosignatureSigner]:
         origin = origin_of(exchange, log)
@@ -96,22 +92,8 @@ def load_signers(keystore: Keystore, exchange: str) -> Signers:
             MlDsa44CosignatureSigner(origin, keystore.get(f"log.{log}.ml-dsa-44")),
         )
 
-    return Signers(pair("directory"), pair("exchange"))
-
-
-def _logs(signers: Signers) -> Logs:
-    return Logs(
-        generation=_GENERATION,
-        directory=_log_keys(signers.directory),
-        exchange=_log_keys(signers.exchange),
-    )
-
-
-def _log_keys(signers: tuple[NoteSigner, ...]) -> LogKeys:
-    ed25519, ml_dsa_44 = signers
-    return LogKeys(
-        origin=ed25519.key.name, ed25519=ed25519.key.public, ml_dsa_44=ml_dsa_44.key.public
-    )
+    online = online_signer(keystore.get("online"))
+    return Signers(pair("directory"), pair("exchange"), online)
 
 
 def _open_logs(engine: Engine, signers: Signers, at: int) -> None:
@@ -120,7 +102,7 @@ def _open_logs(engine: Engine, signers: Signers, at: int) -> None:
             empty = Checkpoint(keys[0].key.name, 0, EMPTY_ROOT)
             row = {
                 "log": log,
-                "generation": _GENERATION,
+                "generation": GENERATION,
                 "origin": empty.origin,
                 "size": 0,
                 "root": EMPTY_ROOT,
@@ -162,27 +144,24 @@ def _kept_root(data: Path) -> bytes | None:
 def load_repository(
     data: Path, keystore: Keystore, files: Mapping[str, bytes], now: datetime
 ) -> int:
-    """Publish what the governors signed: sign the snapshot and timestamp, log the directory.
+    """Publish what governors or members signed: sign the snapshot and timestamp, log the directory.
 
     Args:
-        files: name under `/v1/trust/` → bytes, without snapshot and timestamp.
+        files: name under `/v1/trust/` → bytes, without snapshot and timestamp: a whole repository, or what is
+            new of it.
 
     Returns:
-        The index of the `directory.published` entry.
+        The index of the `directory.published` entry: of the first that holds these files.
 
     Raises:
         ConfigurationError: the files are not a repository, or not the successor of what is in force.
         VerificationError: the first root is none.
         Problem: `busy`, the database took nothing.
     """
-    numbers = {name: name.removeprefix("metadata/").removesuffix(".root.json") for name in files}
-    roots = sorted((int(number), name) for name, number in numbers.items() if number.isdecimal())
-    if not roots:
-        raise ConfigurationError("there is no root.json among the files: run `barid trust init`")
-    root = _kept_root(data) or files[roots[0][1]]
+    root = _kept_root(data) or _first_root(files)
     ledger = open_ledger(data, keystore, lambda: int(now.timestamp()), root)
     try:
-        result = _publish(ledger, keystore, files, roots[-1], now)
+        (result,) = ledger.commit([Publish(files, ledger.signers)])
     finally:
         ledger.engine.dispose()
     if isinstance(result, Problem):
@@ -190,28 +169,16 @@ def load_repository(
     # Kept once it is in force: a root that was given by mistake would shut out the right one for good.
     if _kept_root(data) is None:
         write_whole(data / ROOT_FILE, root)
-    return result
+    return int(result.index)
 
 
-def _publish(
-    ledger: Ledger,
-    keystore: Keystore,
-    files: Mapping[str, bytes],
-    newest_root: tuple[int, str],
-    now: datetime,
-) -> int | Problem:
-    directory = ledger.state.directory
-    version = 1 if directory is None else directory.versions["snapshot"] + 1
-    signer = online_signer(keystore.get("online"))
-    expires = now + timedelta(days=SNAPSHOT_DAYS)
-    name, snapshot = sign_snapshot(files, signer, version, expires)
-    timestamp_name, timestamp = sign_timestamp(snapshot, signer, version, expires)
-    root_version, root_name = newest_root
-    work = Publish(
-        {**files, name: snapshot, timestamp_name: timestamp},
-        FileVersion(version=root_version, sha256=sha256_hex(files[root_name])),
-        FileVersion(version=version, sha256=sha256_hex(snapshot)),
-        _logs(ledger.signers),
-    )
-    (result,) = ledger.commit([work])
-    return result if isinstance(result, Problem) else int(result)
+def _first_root(files: Mapping[str, bytes]) -> bytes:
+    """The root from which a first directory descends. Raises ConfigurationError if there is none."""
+    numbers = {name: name.removeprefix("metadata/").removesuffix(".root.json") for name in files}
+    roots = sorted((int(number), name) for name, number in numbers.items() if number.isdecimal())
+    if not roots:
+        raise ConfigurationError(
+            "no directory is loaded yet, and there is no root.json among the files: load the whole"
+            " repository that `barid trust publish` wrote"
+        )
+    return files[roots[0][1]]

@@ -22,13 +22,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from broker.db import reading
 from broker.hub.acknowledgements import Acknowledge
 from broker.hub.attachment_rows import Abandon, Collect, Reserve, Store
-from broker.hub.directory_log import AnnounceSealingKey, Operate, Publish
+from broker.hub.directory_log import AnnounceSealingKey, Operate
 from broker.hub.expiry import Expire
 from broker.hub.ledger import Ledger, Work
+from broker.hub.publications import Publish
 from broker.hub.relay import Relay
+from broker.hub.renewal import Renew
 from broker.hub.requests import Hub
 from broker.hub.sequencer import Commits
 from broker.hub.tables import attachment_owner, slot
+from broker.hub.vouching import vouched
 from schemas.errors import Finality, Problem
 
 _NAMES: Final[Mapping[type, str]] = {
@@ -36,6 +39,7 @@ _NAMES: Final[Mapping[type, str]] = {
     Acknowledge: "acknowledgement",
     AnnounceSealingKey: "sealing_key",
     Publish: "directory",
+    Renew: "renewal",
     Operate: "operation",
     Expire: "expiry",
     Reserve: "upload",
@@ -148,6 +152,7 @@ class HubGauges(Collector):
         yield _gauge("barid_hub_event_streams", "Event streams held open.", streams)
         yield _gauge("barid_hub_halted", "1: the hub signs nothing.", int(bool(hub.ledger.halted)))
         yield from self._stored()
+        yield from self._signed()
         free_bytes = shutil.disk_usage(self._data).free
         yield _gauge("barid_hub_disk_free_bytes", "Free bytes of the data directory.", free_bytes)
         size = (self._data / "hub.db").stat().st_size
@@ -177,6 +182,21 @@ class HubGauges(Collector):
         yield _gauge("barid_hub_uploads", "Unfinished uploads of attachments.", unfinished[0])
         yield _gauge("barid_hub_attachments", "Stored attachments, by owner.", stored[0])
         yield _gauge("barid_hub_attachments_bytes", "Bytes of stored attachments.", stored[1])
+
+    def _signed(self) -> Iterator[Metric]:
+        """How old the hub's own signatures in the trust root are."""
+        directory, at = self._hub.ledger.state.directory, self._hub.now()
+        if directory is None:
+            return
+        with reading(self._hub.ledger.engine) as connection:
+            present = vouched(connection, directory.snapshot_file)
+        said = "Since the snapshot was signed; it is signed anew after 20 days."
+        age_seconds = present.snapshot_age_seconds(at)
+        yield _gauge("barid_hub_snapshot_age_seconds", said, age_seconds)
+        stamped_seconds = present.timestamp_age_seconds(at)
+        if stamped_seconds is not None:
+            said = "Since the timestamp was signed; it is signed anew after an hour."
+            yield _gauge("barid_hub_timestamp_age_seconds", said, stamped_seconds)
 
 
 def _logs(ledger: Ledger) -> Iterator[Metric]:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from broker.node.api.access import Serving
 from broker.node.api.alarm_routes import router as alarm_router
 from broker.node.api.attachment_routes import router as attachment_router
+from broker.node.api.confirming_routes import router as confirming_router
 from broker.node.api.inbox_routes import router as inbox_router
 from broker.node.api.life_routes import router as life_router
 from broker.node.api.release_routes import router as release_router
@@ -47,6 +48,7 @@ ROUTERS: Final = (
     router,
     alarm_router,
     attachment_router,
+    confirming_router,
     inbox_router,
     life_router,
     release_router,

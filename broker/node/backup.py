@@ -14,13 +14,14 @@ from typing import Final
 from sqlalchemy import select
 
 from broker.archive import Manifest, Owner
-from broker.backups import Kept, bring_back, save
+from broker.backups import Kept, Outdated, bring_back, delete_outdated, save
 from broker.db import reading
 from broker.node import tables
 from broker.node.home import DATABASE_FILE, INVITATION_FILE, REQUEST_FILE, Home
 from broker.node.inbox.attachments import file_of as incoming_file
 from broker.node.outbox.attachments import file_of as outgoing_file
 from broker.node.restored import RESTORED_FILE, marker_bytes
+from broker.node.sealing_keys import destroyed_key_names
 from broker.settings import write_whole
 
 _PLAIN: Final = (INVITATION_FILE, REQUEST_FILE)
@@ -43,6 +44,20 @@ def backup_node(home: Home, out: Path, now: datetime) -> Manifest:
     settings = home.settings
     kept = Kept(home.data, DATABASE_FILE, home.engine, _PLAIN, lambda: _attachments(home))
     return save(kept, home.keystore, out, Owner("node", settings.exchange, settings.member, now))
+
+
+def delete_outdated_backups(home: Home, newest: Path, saved: Manifest) -> Outdated:
+    """Delete the older archives in a folder that hold a sealing key which this node has destroyed.
+
+    Args:
+        home: the node's home.
+        newest: the archive that was just made.
+        saved: its manifest.
+
+    Returns:
+        As `delete_outdated`.
+    """
+    return delete_outdated(newest, saved, home.keystore, destroyed_key_names(home))
 
 
 def _attachments(home: Home) -> Sequence[str]:

@@ -34,13 +34,16 @@ from broker.db import reading
 from broker.node import migrations
 from broker.node.alarms.book import list_alarms
 from broker.node.alarms.conditions import Failing, find_conditions
+from broker.node.alarms.directory import describe_age
 from broker.node.alarms.kinds import AlarmKind, Severity, severity_of
 from broker.node.alarms.words import advice_of, title_of
 from broker.node.clock import Clock
 from broker.node.follow_store import NodeFollowStore
+from broker.node.freshness import Freshness, Standing, freshness_of
 from broker.node.home import Home, load_invitation, look_home
 from broker.node.line import HubClock, Line, open_line
 from broker.node.restored import RESTORED_FILE
+from broker.node.sealing_keys import destroyed_key_names
 from broker.settings import Notices, load_node
 from schemas.directory import Invitation
 from schemas.errors import BaridError, HubUnreachable, Problem
@@ -192,20 +195,38 @@ def _look_at_conditions(home: Home, line: Line, now: datetime) -> Iterator[Check
     with reading(home.engine) as connection:
         found = find_conditions(connection, home, line, Failing(), now)
         waiting = list_alarms(connection, waiting=True)
-    if line.state.directory is None:
+        directory = line.state.directory
+        freshness = None if directory is None else freshness_of(connection, directory, now)
+    if freshness is None:
         advice = "start the node; it follows the hub's log"
         yield warn("directory", "none is known yet", advice)
     else:
         yield from _of_kinds(
             "directory", _DIRECTORY, found.causes, "in force, and not near its end"
         )
+        yield _check_freshness(freshness)
         yield from _of_kinds("own keys", _KEYS, found.causes, "all can be read, and are renewed")
+    if destroyed := len(destroyed_key_names(home)):
+        said = f"{destroyed} sealing keys; a copy of an older backup opens what was sealed to them"
+        yield ok("destroyed keys", said)
     if waiting:
         grave = sum(severity_of(each.kind) is Severity.CRITICAL for each in waiting)
         said = f"{len(waiting)} wait for a person, {grave} of them critical"
         yield warn("alarms", said, "`barid alarms list`")
     else:
         yield ok("alarms", "none waits for a person")
+
+
+def _check_freshness(freshness: Freshness) -> Check:
+    """Whether the running node found the directory to be the newest lately."""
+    name, said = "freshness", describe_age(freshness)
+    if freshness.over_grace:
+        expired = freshness.council_expired
+        kind = AlarmKind.COUNCIL_EXPIRED if expired else AlarmKind.DIRECTORY_OVER_GRACE
+        return fail(name, f"{title_of(kind).en}; {said}", advice_of(kind).en)
+    if freshness.standing is Standing.STALE:
+        return warn(name, said, advice_of(AlarmKind.DIRECTORY_STALE).en)
+    return ok(name, f"the directory was {said}")
 
 
 def _of_kinds(

@@ -62,13 +62,15 @@ class Freshness:
         verified: when it was last found fresh; None: never, or not by any clock that is right now.
         age: since then.
         standing: what that means.
-        council_expires: when what the governors signed lapses.
+        council_expires: when what the governors signed lapses, and
+        council_expired: whether it has.
     """
 
     verified: datetime | None
     age: timedelta | None
     standing: Standing
     council_expires: datetime
+    council_expired: bool
 
     @property
     def over_grace(self) -> bool:
@@ -98,11 +100,12 @@ def freshness_of(connection: Connection, directory: Directory, now: datetime) ->
         verified = None
     age = None if verified is None else max(timedelta(0), now - verified)
     grace = timedelta(seconds=directory.council.grace_seconds)
-    if age is None or age > grace or directory.council_expired(now):
+    expired = directory.council_expired(now)
+    if age is None or age > grace or expired:
         standing = Standing.OVER_GRACE
     else:
         standing = Standing.STALE if age > STALE_AFTER else Standing.FRESH
-    return Freshness(verified, age, standing, directory.council_expires)
+    return Freshness(verified, age, standing, directory.council_expires, expired)
 
 
 def note_vouched(connection: Connection, source: Source, at: datetime) -> None:

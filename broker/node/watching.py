@@ -21,8 +21,10 @@ from broker.node import tables
 from broker.node.alarms.conditions import UNREACHABLE_AFTER
 from broker.node.alarms.kinds import Severity, severity_of
 from broker.node.clock import Clock, to_seconds
+from broker.node.freshness import freshness_of
 from broker.node.home import DATABASE_FILE, Home
 from broker.node.line import Line
+from broker.node.outbox.holding import is_waiting
 from broker.node.outbox.state import DeliveryState
 from schemas.bulletin.vocabularies import Precedence
 
@@ -55,8 +57,23 @@ class NodeGauges(Collector):
             yield _oldest(connection, to_seconds(self._clock()))
             yield _unread(connection)
             yield _alarms(connection)
+            yield from self._freshness(connection)
         yield from self._hub()
         yield from _disk(self._home.data)
+
+    def _freshness(self, connection: Connection) -> Iterator[Metric]:
+        directory = self._line.state.directory
+        if directory is None:
+            return
+        freshness = freshness_of(connection, directory, self._clock())
+        if freshness.age is not None:
+            age_seconds = freshness.age.total_seconds()
+            said = "Since the directory in force was last verified as the newest."
+            yield _gauge("barid_node_directory_age_seconds", said, age_seconds)
+        said = "1: the directory is over the grace; what is not urgent waits."
+        yield _gauge("barid_node_directory_over_grace", said, int(freshness.over_grace))
+        held = connection.execute(select(func.count()).where(is_waiting())).scalar_one()
+        yield _gauge("barid_node_held", "Bulletins that wait because of that.", held)
 
     def _hub(self) -> Iterator[Metric]:
         line, now = self._line, self._clock()

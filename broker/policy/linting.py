@@ -162,6 +162,10 @@ def _governors(council: Council, root_keyids: Collection[str]) -> Iterator[Findi
                 f"council.json governors.{keyid}",
                 f"this key of {member} does not sign the root: take it away, or rotate the root",
             )
+    if root_keyids and not council.governors:
+        text = "it does not say whose the governors' keys are: name the members, to read who signed"
+        yield Finding("warning", "council.json governors", text)
+        return
     for keyid in sorted(set(root_keyids) - council.governors.keys()):
         yield Finding(
             "warning",

@@ -249,7 +249,7 @@ def _document(text: str) -> dict[str, Any]:
 
 def _listed(document: Mapping[str, Any], name: str, kind: type, count_max: int) -> Any:
     found: Any = document.get(name, kind())
-    if not isinstance(found, kind):
+    if not issubclass(type(found), kind):
         raise _refusal([f"{name}: it is not what the table's head describes"])
     if len(found) > count_max:
         raise _refusal([f"{name}: more than {count_max}"])

@@ -28,6 +28,7 @@ from broker.db import reading, writing
 from broker.hub.app import create_app
 from broker.hub.attachment_files import AttachmentFiles
 from broker.hub.directory_log import Operate
+from broker.hub.renewal import renew
 from broker.hub.setup import open_ledger
 from broker.node import tables
 from broker.node.backup import backup_node, restore_node
@@ -216,6 +217,8 @@ class History:
         self.wire = Wire()
         self._runner = asyncio.Runner()
         self.open_hub()
+        self.frozen = False
+        self.later()
         self.nodes = {member: Node(self, member) for member in MEMBERS}
 
     def now_unix(self) -> int:
@@ -227,8 +230,10 @@ class History:
         return datetime.fromtimestamp(self.now_unix(), UTC)
 
     def later(self, **by: float) -> None:
-        """Time passes."""
+        """Time passes; the hub renews its timestamp meanwhile, unless it is frozen."""
         self.offset_seconds += int(timedelta(**by).total_seconds())
+        if not self.frozen:
+            self.run(renew(self.ledger, self._sequencer, self.now_unix))
 
     def run(self, act: Awaitable[Any]) -> Any:
         """Have something done, and the hub serve meanwhile."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import uuid_utils
 import uvicorn
@@ -46,7 +46,7 @@ from schemas.bulletin.vocabularies import (
     Tlp,
     Topic,
 )
-from schemas.directory import Council, Desk, Invitation, MemberFile, Names, Profile
+from schemas.directory import Council, Desk, HubDescription, Invitation, MemberFile, Names, Profile
 from schemas.envelope import DirectoryRef, Envelope, HeaderMarking
 from schemas.loader import dump_json
 from schemas.sealing_keys import SealingKey
@@ -111,11 +111,17 @@ class LiveHub:
         node_requests: by member, the request of a real node; the other members act by hand.
     """
 
+    seats: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **dict.fromkeys(STATES, ("main", "judicial")),
+        "auc": ("audit",),
+    }
+    """Member → the units of its desks."""
+
     def __init__(self, data: Path, node_requests: Mapping[str, bytes] | None = None) -> None:
         self.data = data
         self.node_requests = node_requests or {}
         self.desks: dict[str, DeskKeys] = {}
-        self.member_signers = {m: TrustSigner.generate() for m in (*STATES, "auc")}
+        self.member_signers = {member: TrustSigner.generate() for member in self.seats}
         self.governors = [TrustSigner.generate() for _ in range(5)]
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
@@ -123,6 +129,14 @@ class LiveHub:
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._found()
+
+    def make_council(self, description: HubDescription) -> Council:
+        """The council to begin with."""
+        return default_council(EXCHANGE, description.hub, description.logs)
+
+    def rules(self) -> tuple[str, str]:
+        """The access rules to begin with, and their schema."""
+        return default_texts()
 
     def now_unix(self) -> int:
         """The hub's clock."""
@@ -143,14 +157,13 @@ class LiveHub:
             names=("127.0.0.1", "localhost"),
         )
         description = init_hub(self.data, settings, self.keystore, self.url, now())
-        self.council = default_council(EXCHANGE, description.hub, description.logs)
+        self.council = self.make_council(description)
         self.requests = []
         self.member_files: dict[str, MemberFile] = {}
-        for member in (*STATES, "auc"):
+        for member, units in self.seats.items():
             if member in self.node_requests:
                 self.requests.append(read_member_request(self.node_requests[member]))
                 continue
-            units = ("main", "judicial") if member != "auc" else ("audit",)
             for unit in units:
                 self.desks[f"{member}/{unit}"] = DeskKeys(f"{member}/{unit}")
             desks = {
@@ -164,7 +177,7 @@ class LiveHub:
             tuple(g.public_key for g in self.governors), 3, tuple(self.governors[:3])
         )
         self.files = init_repository(
-            CouncilFiles(self.council, *default_texts()),
+            CouncilFiles(self.council, *self.rules()),
             self.requests,
             self.governance,
             description.online,

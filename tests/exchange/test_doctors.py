@@ -112,6 +112,7 @@ def test_a_hub_that_is_well(exchange: Exchange) -> None:
         "schema",
         "logs",
         "directory",
+        "timestamp",
         "operator address",
         "served certificate",
     ]
@@ -134,6 +135,7 @@ def test_a_node_that_is_well(exchange: Exchange) -> None:
         "line to the hub",
         "line to the hub",
         "directory",
+        "freshness",
         "own keys",
         "alarms",
         "operator address",
@@ -293,6 +295,12 @@ def test_what_runs_out(exchange: Exchange) -> None:
         assert wrong(ask_hub(hub.data, now() + lived))["TLS certificate"] == grade
     found = wrong(ask_node(nodes["tn"].data, lambda: utc_now() + late))
     assert (found["directory"], found["own keys"]) == (Grade.FAIL, Grade.FAIL)
+
+
+def test_a_timestamp_that_nobody_renews(exchange: Exchange) -> None:
+    """A hub that does not serve lets its timestamp run out within a day, and its snapshot within a month."""
+    for age in (timedelta(hours=25), timedelta(days=31)):
+        assert wrong(ask_hub(exchange[0].data, now() + age))["timestamp"] == Grade.WARN
 
 
 def test_a_full_disk(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:

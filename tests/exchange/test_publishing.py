@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from broker.db import reading
-from broker.hub import directory_log
+from broker.hub import publications
 from broker.hub.ledger import read_trust_file
 from broker.hub.setup import ROOT_FILE, load_repository, open_ledger
 from broker.policy.rules import default_texts
@@ -113,7 +113,7 @@ def test_rules_that_came_into_force_all_the_same(
     hub: LiveHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under unreadable rules nothing is permitted and nothing is logged; the hub goes on, and is mended."""
-    monkeypatch.setattr(directory_log, "rules_of", lambda directory: directory)
+    monkeypatch.setattr(publications, "rules_of", lambda directory: directory)
     hub.publish(hub.signed_targets(2, "permit (", SCHEMA))
     monkeypatch.undo()
     hub.ledger.catch_up()

@@ -117,6 +117,8 @@ def test_metrics_of_the_hub(exchange: Exchange) -> None:
     assert found["barid_hub_commit_seconds_count",] == found["barid_hub_batch_works_count",] > 5
     assert found["barid_hub_queue_works",] == 0
     assert found["barid_hub_halted",] == 0
+    assert 0 <= found["barid_hub_timestamp_age_seconds",] < 600
+    assert 0 <= found["barid_hub_snapshot_age_seconds",] < 600
     assert found["barid_hub_inbox_items",] == 0
     assert found["barid_hub_disk_free_bytes",] > 0
     assert found["barid_hub_event_streams",] + found["barid_hub_held_requests",] > 0

@@ -15,7 +15,7 @@ from broker.node.alarms.kinds import AlarmKind
 from broker.node.clock import from_seconds
 from broker.node.freshness import TIMESTAMP_SUBJECT, Freshness, Standing, freshness_of
 from broker.node.line import Line
-from broker.node.outbox.holding import URGENT, awaits_confirmation
+from broker.node.outbox.holding import URGENT, is_waiting
 from keys.directory import Directory
 from keys.timestamps import TimestampFault
 from schemas.scalars import format_time
@@ -67,7 +67,7 @@ def find_staleness(
     if line.reach.was_called:
         freshness = freshness_of(connection, directory, now)
         found |= {kind: {} for kind in _BY_AGE.values()}
-        if freshness.standing in _BY_AGE and not directory.council_expired(now):
+        if freshness.standing in _BY_AGE and not freshness.council_expired:
             # An expired council has an alarm of its own, whatever the age.
             found[_BY_AGE[freshness.standing]] = {_DIRECTORY: describe_age(freshness)}
     return found
@@ -96,7 +96,7 @@ def _awaiting(connection: Connection) -> dict[str, str]:
     table = tables.outgoing_bulletin
     query = (
         select(table.c.desk, table.c.bulletin_id, table.c.precedence, table.c.held)
-        .where(table.c.precedence.in_(URGENT), awaits_confirmation())
+        .where(table.c.precedence.in_(URGENT), is_waiting())
         .order_by(table.c.number)
         .limit(AWAITING_MAX)
     )

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from broker.node.api.alarm_views import ALARM_EXAMPLES
+from broker.node.api.freshness_views import ConfirmedView
 from broker.node.api.inbox_views import ExportView, Inbox, ThreadView
 from broker.node.api.release_views import RELEASE_EXAMPLES
 from broker.node.api.views import (
@@ -104,6 +105,17 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
         "id": _ID,
         "desk": "ly/main",
         "recipients": [{"desk": "tn/main", "state": "queued"}],
+    },
+    ConfirmedView: {
+        "id": _ID,
+        "desk": "ly/main",
+        "confirmation": {
+            "by": "Salma B.",
+            "token": "duty officer",
+            "token_id": "9f2c4e6a8b0d",
+            "at": "2026-11-24T22:10:00Z",
+            "directory_verified": "2026-11-23T21:50:00Z",
+        },
     },
     CheckView: {
         "id": _ID,
@@ -221,7 +233,14 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
             "directory_since": "2026-11-24T21:00:00Z",
             "directory_versions": {"root": 1, "snapshot": 4, "targets": 2, "member-ly": 1},
         },
+        "freshness": {
+            "standing": "fresh",
+            "verified": "2026-11-24T22:00:00Z",
+            "age_seconds": 4,
+            "council_expires": "2027-11-24T00:00:00Z",
+        },
         "outbox": {"delivered": 12, "waiting": 1},
+        "held": 0,
         "unread": 2,
         "alarms": [
             {

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Row, func, select
 
 from broker.db import reading
 from broker.node import tables
 from broker.node.alarms.book import list_alarms
+from broker.node.api.freshness_views import (
+    ConfirmedView,
+    confirmation_view,
+    freshness_view,
+    held_view,
+)
 from broker.node.api.showing import (
     delivery_view,
     envelope_view,
+    envelopes_query,
     reply_view,
     sent_summary,
     states_view,
 )
+from broker.node.api.tokens import Token
 from broker.node.api.views import (
     AlarmView,
     CheckView,
@@ -34,10 +42,12 @@ from broker.node.api.views import (
     StatusView,
 )
 from broker.node.clock import Clock
+from broker.node.freshness import Freshness, Standing, freshness_of
 from broker.node.home import Home
 from broker.node.line import Line
-from broker.node.outbox.checking import Order, check
+from broker.node.outbox.checking import Order, check, directory_of
 from broker.node.outbox.deliveries import DeliveryKey, deliveries_of, states_of
+from broker.node.outbox.holding import Confirmation, confirm, confirmations_of, is_waiting
 from broker.node.outbox.originals import followers_of
 from broker.node.outbox.queueing import Queued, queue
 from broker.node.outbox.resending import resend
@@ -86,20 +96,43 @@ class Node:
         return self._queued(key.desk, queued)
 
     def _queued(self, desk: str, queued: Queued) -> QueuedView:
+        with reading(self.home.engine) as connection:
+            freshness = self._freshness(connection)
+            row = self._outgoing(connection, desk, queued.bulletin_id)
+            confirmations = confirmations_of(connection, desk, queued.bulletin_id)
+        states = tuple(queued.deliveries.values())
+        fresh = freshness is None or freshness.standing is Standing.FRESH
         return QueuedView(
-            id=queued.bulletin_id, desk=desk, recipients=states_view(queued.deliveries)
+            id=queued.bulletin_id,
+            desk=desk,
+            recipients=states_view(queued.deliveries),
+            freshness=None if freshness is None or fresh else freshness_view(freshness),
+            held=None if freshness is None else held_view(row, states, confirmations, freshness),
         )
+
+    def confirm(self, desk: str, bulletin_id: str, token: Token, by: str) -> ConfirmedView:
+        """Let an urgent bulletin leave under a directory that is over the grace. Raises as `confirm`."""
+        directory = directory_of(self.line.state)
+        asked = Confirmation(by, token.token_id, token.name, self.clock(), None)
+        kept = confirm(self.home, desk, bulletin_id, directory, asked)
+        return ConfirmedView(id=bulletin_id, desk=desk, confirmation=confirmation_view(kept))
+
+    def _freshness(self, connection: Connection) -> Freshness | None:
+        directory = self.line.state.directory
+        return None if directory is None else freshness_of(connection, directory, self.clock())
+
+    def _outgoing(self, connection: Connection, desk: str, bulletin_id: str) -> Row[Any]:
+        table = tables.outgoing_bulletin
+        mine = (table.c.desk == desk) & (table.c.bulletin_id == bulletin_id)
+        row = connection.execute(select(table).where(mine)).one_or_none()
+        if row is None:
+            raise Problem("not-found", "this desk has sent no such bulletin")
+        return row
 
     def document(self, desk: str, bulletin_id: str) -> bytes:
         """The exact bytes of an own bulletin. Raises Problem: `not-found`."""
-        column = tables.outgoing_bulletin.c
-        query = select(column.document).where(
-            column.desk == desk, column.bulletin_id == bulletin_id
-        )
         with reading(self.home.engine) as connection:
-            found: bytes | None = connection.execute(query).scalar_one_or_none()
-        if found is None:
-            raise Problem("not-found", "this desk has sent no such bulletin")
+            found: bytes = self._outgoing(connection, desk, bulletin_id).document
         return found
 
     def sent(self, desk: str, limit: int, after: int | None) -> SentList:
@@ -124,23 +157,18 @@ class Node:
         Raises:
             Problem: `not-found`.
         """
-        bulletin, envelope = tables.outgoing_bulletin, tables.outgoing_envelope
         with reading(self.home.engine) as connection:
-            row = connection.execute(
-                select(bulletin).where(
-                    bulletin.c.desk == desk, bulletin.c.bulletin_id == bulletin_id
-                )
-            ).one_or_none()
-            if row is None:
-                raise Problem("not-found", "this desk has sent no such bulletin")
+            row = self._outgoing(connection, desk, bulletin_id)
             deliveries = deliveries_of(connection, desk, bulletin_id)
             followers = followers_of(connection, desk, bulletin_id)
-            envelopes = connection.execute(
-                select(envelope)
-                .where(envelope.c.desk == desk, envelope.c.bulletin_id == bulletin_id)
-                .order_by(envelope.c.created, envelope.c.envelope_id)
-            ).all()
-        summary = sent_summary(row, {each.recipient: each.state for each in deliveries})
+            envelopes = connection.execute(envelopes_query(desk, bulletin_id)).all()
+            freshness = self._freshness(connection)
+            confirmations = confirmations_of(connection, desk, bulletin_id)
+        states = {each.recipient: each.state for each in deliveries}
+        summary = sent_summary(row, states)
+        held = None
+        if freshness is not None:
+            held = held_view(row, tuple(states.values()), confirmations, freshness)
         return SentView(
             id=summary.id,
             desk=desk,
@@ -158,6 +186,8 @@ class Node:
             superseded_by=followers.superseded_by,
             in_reply_to=reply_view(row),
             separately=bool(row.separately),
+            held=held,
+            confirmations=tuple(confirmation_view(each) for each in confirmations),
             witnessed=False,
             recipients=tuple(delivery_view(each) for each in deliveries),
             envelopes=tuple(envelope_view(each) for each in envelopes),
@@ -167,6 +197,7 @@ class Node:
         """The node, as a token's holder may see it: the outbox counts are of its desk."""
         directory = self.line.state.directory
         delivery, received = tables.delivery, tables.incoming_bulletin
+        sent = tables.outgoing_bulletin
         with reading(self.home.engine) as connection:
             counts = connection.execute(
                 select(delivery.c.state, func.count())
@@ -181,6 +212,10 @@ class Node:
                     received.c.quarantined == 0,
                 )
             ).scalar_one()
+            held = connection.execute(
+                select(func.count()).where(sent.c.desk == desk, is_waiting())
+            ).scalar_one()
+            freshness = self._freshness(connection)
             alarms = list_alarms(connection, desks=self.home.desks, desk=desk)
         reach, state = self.line.reach, self.line.state
         return StatusView(
@@ -200,7 +235,9 @@ class Node:
                 directory_since=state.in_force_since,
                 directory_versions={} if directory is None else dict(directory.versions),
             ),
+            freshness=None if freshness is None else freshness_view(freshness),
             outbox={DeliveryState(word): count for word, count in counts},
+            held=held,
             unread=unread,
             alarms=tuple(
                 AlarmView(

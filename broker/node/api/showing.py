@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Row
+from sqlalchemy import Row, Select, select
 
+from broker.node import tables
 from broker.node.api.views import (
     DeliveryView,
     EnvelopeView,
@@ -74,13 +75,32 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
     return DeliveryView(desk=delivery.recipient, state=delivery.state, steps=steps)
 
 
+def envelopes_query(desk: str, bulletin_id: str) -> Select[Any]:
+    """The envelopes of an own bulletin, each with how old the directory of its newest header was."""
+    envelope, header = tables.outgoing_envelope, tables.sent_header.c
+    age = (
+        select(header.sealed_at - header.directory_verified)
+        .where(header.envelope_id == envelope.c.envelope_id)
+        .order_by(header.sealed_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        select(envelope, age.label("directory_age"))
+        .where(envelope.c.desk == desk, envelope.c.bulletin_id == bulletin_id)
+        .order_by(envelope.c.created, envelope.c.envelope_id)
+    )
+
+
 def envelope_view(row: Row[Any]) -> EnvelopeView:
-    """One envelope with its receipt."""
+    """One envelope of `envelopes_query`, with its receipt."""
     return EnvelopeView(
         id=row.envelope_id,
         state=OutboxState(row.state),
         recipients=tuple(load_json(row.desks, _LIST_BYTES_MAX)),
         sealed=from_seconds(row.created),
+        # Below nothing where the clock was set back.
+        directory_age_seconds=None if row.directory_age is None else max(0, row.directory_age),
         receipt=None if row.receipt is None else parse(Receipt, row.receipt, PROBLEM_BYTES_MAX),
         problem=row.problem,
     )

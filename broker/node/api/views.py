@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from broker.node.api.freshness_views import ConfirmationView, FreshnessView, HeldView
 from broker.node.outbox.state import DeliveryState, OutboxState
 from schemas.bulletin.values import LineMap
 from schemas.bulletin.vocabularies import (
@@ -42,11 +43,16 @@ class RecipientState(Message):
 
 
 class QueuedView(Message):
-    """A bulletin in the outbox: from here nothing is lost."""
+    """A bulletin in the outbox: from here nothing is lost.
+
+    `freshness` is there unless the directory is fresh, `held` where the bulletin waits because of that.
+    """
 
     id: Uuid7
     desk: DeskId
     recipients: tuple[RecipientState, ...]
+    freshness: FreshnessView | None = None
+    held: HeldView | None = None
 
 
 class DecisionView(Message):
@@ -114,12 +120,16 @@ class DeliveryView(Message):
 
 
 class EnvelopeView(Message):
-    """One envelope that carries a bulletin; `receipt` proves that it stands in the log."""
+    """One envelope that carries a bulletin; `receipt` proves that it stands in the log.
+
+    `directory_age_seconds` is how long ago, when it was last sealed, the directory had been verified.
+    """
 
     id: Uuid7
     state: OutboxState
     recipients: tuple[DeskId, ...]
     sealed: UtcTime
+    directory_age_seconds: Count | None = None
     receipt: Receipt | None = None
     problem: Word | None = None
 
@@ -136,7 +146,7 @@ class SentView(Message):
 
     `withdraws` and `supersedes` name the earlier bulletin of this desk that it is about; `withdrawn` (when)
     with `withdrawn_by`, and `superseded_by`, say what became of it; `separately`: no recipient learns of
-    another.
+    another; `held`: it waits, the directory being over the grace; `confirmations`: who let it leave then.
     """
 
     id: Uuid7
@@ -155,6 +165,8 @@ class SentView(Message):
     superseded_by: Uuid7 | None = None
     in_reply_to: ReplyView | None = None
     separately: bool = False
+    held: HeldView | None = None
+    confirmations: tuple[ConfirmationView, ...] = ()
     witnessed: bool
     recipients: tuple[DeliveryView, ...]
     envelopes: tuple[EnvelopeView, ...]
@@ -239,7 +251,10 @@ class AlarmView(Message):
 
 
 class StatusView(Message):
-    """The node: its exchange, the line to the hub, the outbox of this token's desk, the alarms."""
+    """The node: its exchange, the line to the hub, the outbox of this token's desk, the alarms.
+
+    `freshness` is absent before a directory is known; `held` counts bulletins that wait because of it.
+    """
 
     exchange: ExchangeName
     test: bool
@@ -248,6 +263,8 @@ class StatusView(Message):
     desks: tuple[DeskId, ...]
     hub: HubView
     logs: LogsView
+    freshness: FreshnessView | None = None
     outbox: dict[DeliveryState, Count]
+    held: Count
     unread: Count
     alarms: tuple[AlarmView, ...]

@@ -32,7 +32,8 @@ REASON: Final = "directory-over-grace"
 HELD_AT_ONCE: Final = 500
 """Bulletins held or freed in one transaction."""
 
-_UNSENT: Final = (*OPEN, DeliveryState.UNRELEASED)
+UNSENT: Final = (*OPEN, DeliveryState.UNRELEASED)
+"""Delivery states of what has not left for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def is_not_held() -> ColumnElement[bool]:
     )
 
 
-def awaits_confirmation() -> ColumnElement[bool]:
+def is_waiting() -> ColumnElement[bool]:
     """Of `outgoing_bulletin`: whether it is held, and has still somebody to go to."""
     bulletin = tables.outgoing_bulletin.c
     return and_(bulletin.held.is_not(None), bulletin.withdrawn.is_(None), _has_deliveries(OPEN))
@@ -186,7 +187,7 @@ def _check_confirmable(connection: Connection, row: Row[Any], freshness: Freshne
     unsent = select(delivery.recipient).where(
         delivery.desk == row.desk,
         delivery.bulletin_id == row.bulletin_id,
-        delivery.state.in_(_UNSENT),
+        delivery.state.in_(UNSENT),
     )
     if connection.execute(unsent.limit(1)).first() is None:
         raise Problem("bad-parameter", "nothing of this bulletin waits to leave")

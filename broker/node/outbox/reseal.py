@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from broker.db import reading, writing
 from broker.node import tables
@@ -30,7 +30,10 @@ from keys.envelope import Sealed, address, parse_header
 from keys.history import DirectoryState
 from schemas.envelope import DirectoryRef, Envelope, Header
 from schemas.limits import ENVELOPE_BYTES_MAX
-from schemas.loader import dump_json, parse
+from schemas.loader import dump_json, load_json, parse
+from schemas.scalars import member_of
+
+_LIST_BYTES_MAX: Final = 1024 * 1024
 
 _FRESH: Final = timedelta(hours=1)
 """A header that is older, or from the future, is made anew whatever it says: its time may be the trouble."""
@@ -52,8 +55,8 @@ def _stale(desk: str) -> ColumnElement[bool]:
 def seal_again(home: Home, desk: str, state: DirectoryState, now: datetime) -> int:
     """Give new headers and slots to envelopes that the hub called stale; id, key and body stay.
 
-    Where its desks cannot be kept (one has no key any more, or may not get it, or must have an
-    envelope of its own), the envelope is given up, and its recipients are sealed to anew.
+    Where its desks cannot be kept (one has no key any more, or may not get it, or made envelopes of this
+    bulletin stale twice), the envelope is given up, and its recipients are sealed to anew.
 
     Returns:
         How many envelopes were dealt with.
@@ -87,10 +90,12 @@ def _seal_again(
     outgoing = replace(outgoing, attachments=header.attachments)
     allowed = still_allowed(home, outgoing, header.desks, directory, now)
     slots = slots_for(allowed, state, now)
-    must_split = set(_split(home, row)) and len(header.desks) > 1
-    if must_split or tuple(sorted(slots)) != header.desks:
+    blamed = _changed(header, slots, state)
+    again = blamed & _blamed_before(home, row)
+    if (again and len(header.desks) > 1) or tuple(sorted(slots)) != header.desks:
         with writing(home.engine) as connection:
             if _is_sealed(connection, row):
+                _note_blamed(connection, row, blamed, again)
                 give_up(connection, row)
         return
     if _says_the_same(header, slots, in_force, now):
@@ -104,6 +109,7 @@ def _seal_again(
     with writing(home.engine) as connection:
         if not _is_sealed(connection, row):
             return
+        _note_blamed(connection, row, blamed, again)
         keep_header(connection, row.envelope_id, envelope, now)
         update_envelope(
             connection,
@@ -124,11 +130,43 @@ def _says_the_same(header: Header, slots: Slots, in_force: DirectoryRef, now: da
     )
 
 
-def _split(home: Home, row: Row[Any]) -> tuple[str, ...]:
-    column = tables.delivery.c
-    query = select(column.recipient).where(column.envelope_id == row.envelope_id, column.alone == 1)
+def _changed(header: Header, slots: Slots, state: DirectoryState) -> frozenset[str]:
+    """The desks that made a header stale: their key is another, or their member's file.
+
+    Judged by what this node has verified, whatever the hub says: one that lies splits no envelope.
+    """
+    named = next((each.directory for each in state.recent if each.ref == header.directory), None)
+    directory = state.directory
+    keyids = {recipient.desk: recipient.keyid for recipient in header.recipients}
+    found = {desk for desk, (keyid, _) in slots.items() if keyid != keyids.get(desk)}
+    # Where the council changed, the header would be stale whatever members did.
+    if named is not None and directory is not None and named.same_for(directory, ()):
+        found |= {
+            desk for desk in header.desks if not named.same_for(directory, (member_of(desk),))
+        }
+    return frozenset(found)
+
+
+def _blamed_before(home: Home, row: Row[Any]) -> frozenset[str]:
+    """The desks that made envelopes of the same bulletin stale before, given up ones too."""
+    column = tables.outgoing_envelope.c
+    mine = (column.desk == row.desk) & (column.bulletin_id == row.bulletin_id)
     with reading(home.engine) as connection:
-        return tuple(connection.execute(query).scalars())
+        listed = connection.execute(select(column.stale_desks).where(mine)).scalars().all()
+    return frozenset(desk for data in listed for desk in load_json(data, _LIST_BYTES_MAX))
+
+
+def _note_blamed(
+    connection: Connection, row: Row[Any], blamed: frozenset[str], again: frozenset[str]
+) -> None:
+    """Note who made an envelope stale; who did so again gets one of its own, and delays nobody else."""
+    known = frozenset(load_json(row.stale_desks, _LIST_BYTES_MAX))
+    update_envelope(connection, row.envelope_id, stale_desks=dump_json(sorted(known | blamed)))
+    delivery = tables.delivery
+    carried = delivery.c.envelope_id == row.envelope_id
+    connection.execute(
+        update(delivery).where(carried, delivery.c.recipient.in_(again)).values(alone=1)
+    )
 
 
 def _is_sealed(connection: Connection, row: Row[Any]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from broker.db import writing
 from broker.node import tables
@@ -178,7 +178,7 @@ def note_problem(home: Home, envelope_id: str, problem: Problem, now: datetime) 
             return
         values = _pause(row, now)
         if problem.word in _RESEAL:
-            values |= {"must_seal": 1, **_stale(connection, row, problem)}
+            values["must_seal"] = 1
             if row.tries <= 1:
                 values["next_try"] = to_seconds(now)
         update_envelope(connection, envelope_id, **values)
@@ -190,22 +190,6 @@ def note_problem(home: Home, envelope_id: str, problem: Problem, now: datetime) 
                 f"envelope {envelope_id}, without proof that this is final: {problem.detail}",
                 now,
             )
-
-
-def _stale(connection: Connection, row: Row[Any], problem: Problem) -> dict[str, object]:
-    """A desk that made an envelope stale twice gets one of its own, so that it delays nobody else."""
-    desk = problem.extensions.get("desk")
-    if desk not in load_json(row.desks, _LIST_BYTES_MAX):
-        return {}
-    named = set(load_json(row.stale_desks, _LIST_BYTES_MAX))
-    if desk in named:
-        delivery = tables.delivery
-        connection.execute(
-            update(delivery)
-            .where(delivery.c.envelope_id == row.envelope_id, delivery.c.recipient == desk)
-            .values(alone=1)
-        )
-    return {"stale_desks": dump_json(sorted({*named, desk}))}
 
 
 def note_unreachable(home: Home, envelope_id: str, now: datetime) -> None:

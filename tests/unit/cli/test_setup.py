@@ -15,6 +15,7 @@ from broker.cli.exits import Exit
 from broker.settings import HubSettings, Listen, save_hub
 from schemas.directory import Invitation
 from schemas.loader import load_json, parse
+from schemas.scalars import encode_base64
 from tests.unit.cli.conftest import Barid
 
 EXCHANGE = "tripoli-test"
@@ -67,11 +68,31 @@ def test_exchange_is_founded_by_commands(founded: Path) -> None:
     assert (trust / "governors").stat().st_mode & 0o077 == 0
 
 
-def test_each_publication_is_an_entry(founded: Path, barid: Barid) -> None:
-    """The hub signs a new snapshot each time, and logs it behind the one before."""
-    result = barid("hub", "load", "--data", founded / "hub", founded / "trust" / "repository")
-    assert result.exit_code == Exit.OK
-    assert "entry 1 of the directory log" in result.stdout
+def test_a_repository_is_published_once(founded: Path, barid: Barid) -> None:
+    """The same again, as a folder or as a publication, says which entry holds it, and logs nothing."""
+    folder = founded / "trust" / "repository"
+    files = {
+        path.relative_to(folder).as_posix(): encode_base64(path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    exchange = load_json((founded / "hub" / "hub.json").read_bytes(), 10**6)["exchange"]
+    publication = founded / "publication.json"
+    publication.write_text(json.dumps({"v": 1, "exchange": exchange, "files": files}))
+    for path in (folder, publication):
+        result = barid("hub", "load", "--data", founded / "hub", path)
+        assert result.exit_code == Exit.OK
+        assert "entry 0 of the directory log" in result.stdout
+
+
+def test_a_publication_that_is_none_is_not_loaded(founded: Path, barid: Barid) -> None:
+    """Any other file, and a publication of another exchange, is refused by name."""
+    file = founded / "publication.json"
+    other = {"v": 1, "exchange": "elsewhere", "files": {"metadata/2.targets.json": "e30="}}
+    for text, why in (("{}", "is no publication"), (json.dumps(other), "another exchange")):
+        file.write_text(text)
+        result = barid("hub", "load", "--data", founded / "hub", file)
+        assert (result.exit_code, why in result.stderr) == (Exit.CONFIGURATION, True)
 
 
 def test_another_invitation_is_refused(founded: Path, barid: Barid) -> None:

@@ -322,14 +322,14 @@ def test_a_request_for_another_exchange_does_not_join(world: TrustWorld) -> None
 def test_a_desk_without_a_grant_is_named(world: TrustWorld) -> None:
     """Governors learn of a desk that would not exist."""
 
-    def with_customs(file: MemberFile) -> MemberFile:
-        desk = world.make_desk().declare("ly/customs")
-        return file.model_copy(update={"desks": {**file.desks, "customs": desk}})
+    def with_harbour(file: MemberFile) -> MemberFile:
+        desk = world.make_desk().declare("ly/harbour")
+        return file.model_copy(update={"desks": {**file.desks, "harbour": desk}})
 
     data = member_request(
-        EXCHANGE, with_customs(world.member_files["ly"]), TrustSigner.generate(), world.expires
+        EXCHANGE, with_harbour(world.member_files["ly"]), TrustSigner.generate(), world.expires
     )
-    with pytest.raises(ConfigurationError, match="grants nothing to ly/customs"):
+    with pytest.raises(ConfigurationError, match="grants nothing to ly/harbour"):
         _init(world, read_member_request(data))
 
 

@@ -81,7 +81,6 @@ def test_the_groups_have_their_true_members(council: Council) -> None:
         "exercise": STATES,
         "five_plus_five": MAGHREB,
         "judicial_network": STATES,
-        "observers": ORGANISATIONS,
         "police_network": STATES,
         "tripoli": STATES,
     }
@@ -97,7 +96,6 @@ def test_a_network_is_the_desks_of_its_function(council: Council) -> None:
         "committee_of_experts": DeskFunction.EXPERT_COMMITTEE,
         "customs_network": DeskFunction.CUSTOMS,
         "judicial_network": DeskFunction.JUDICIAL,
-        "observers": DeskFunction.OBSERVER,
         "police_network": DeskFunction.POLICE,
     }
 

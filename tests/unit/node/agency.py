@@ -31,6 +31,7 @@ ROUTES = [
     ("GET", f"{SENT}/{BULLETIN}", "send"),
     ("GET", f"{SENT}/{BULLETIN}/document", "send"),
     ("POST", f"{SENT}/{BULLETIN}/resend?to=ly/main", "send"),
+    ("POST", f"{SENT}/{BULLETIN}/confirm?by=Salma", "send"),
     ("PUT", f"{SENT}/{BULLETIN}/attachments/{BULLETIN}?size=1&sha256={'0' * 64}", "send"),
     ("HEAD", f"{SENT}/{BULLETIN}/attachments/{BULLETIN}?size=1&sha256={'0' * 64}", "send"),
     ("GET", INBOX, "read"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -221,20 +220,6 @@ def test_a_receipt_for_an_earlier_header_counts(bench: Bench) -> None:
     assert len(bench.client.submitted) == 2
     assert len(bench.world.items) == 1
     assert bench.states(bulletin) == {"tn/main": "accepted"}
-
-
-def test_a_desk_that_makes_an_envelope_stale_twice_gets_its_own(bench: Bench) -> None:
-    """The others are not held up by a member that publishes without end."""
-    bulletin = bench.queue("tn/main", "dz/main")
-    for _ in range(2):
-        bench.client.refusals = [Problem("stale-key", desk="dz/main")]
-        bench.send()
-        bench.world.later(minutes=10)
-    bench.send()
-    groups = [json.loads(row.desks) for row in bench.envelopes()]
-    assert groups == [["dz/main", "tn/main"], ["tn/main"], ["dz/main"]]
-    assert [row.state for row in bench.envelopes()] == ["abandoned", "accepted", "accepted"]
-    assert bench.states(bulletin) == {"dz/main": "accepted", "tn/main": "accepted"}
 
 
 def test_a_proved_refusal_ends_the_trying(bench: Bench) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
 
@@ -44,16 +43,6 @@ def test_what_a_clock_that_ran_ahead_put_off_is_sent_once_it_is_set_right(bench:
     assert bench.ask() == 1
     bench.world.later(hours=-6)
     assert bench.ask() == 1
-
-
-def test_desks_that_a_stale_header_is_blamed_on_are_its_own_and_kept_once(bench: Bench) -> None:
-    """A hub that names others, or the same without end, fills no row and no disk."""
-    bench.queue("tn/main")
-    for named in ("dz/main", "x" * 1000, "tn/main", "tn/main"):
-        bench.client.refusals = [Problem("stale-key", desk=named)]
-        bench.send()
-        bench.world.later(minutes=10)
-    assert [json.loads(row.stale_desks) for row in bench.envelopes()] == [["tn/main"]]
 
 
 def test_a_refusal_and_an_acceptance_of_one_envelope_are_noticed(bench: Bench) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,10 @@ from broker.db import writing
 from broker.node.home import Home
 from broker.node.places import check_places
 from broker.node.restored import RESTORED_FILE, Restoration, Work, marker_bytes
+from keys.dsse import sign_statement
 from schemas.errors import ConfigurationError, Problem
 from schemas.receipts import EnvelopeStatus
+from schemas.statements import PayloadType
 from tests.unit.node.bench import Bench
 from tests.unit.node.reader import Reader, arrive
 from tests.unit.node.world import NodeWorld, at, copy_home
@@ -173,7 +174,7 @@ def test_a_receipt_of_another_envelope_explains_nothing(bench: Bench, tmp_path: 
 def test_what_was_withdrawn_after_the_backup_is_sent_to_nobody(
     bench: Bench, tmp_path: Path, is_signed: bool
 ) -> None:
-    """The log shows the withdrawal, signed by this node; what it did not sign withdraws nothing."""
+    """The log shows the withdrawal, signed by this desk; what it did not sign withdraws nothing."""
     bulletin = bench.queue("tn/main", "ne/main")
     folder = tmp_path / "early"
     folder.mkdir()
@@ -184,11 +185,11 @@ def test_what_was_withdrawn_after_the_backup_is_sent_to_nobody(
     bench.send()
     bench.world.announce(bench.world.sealing_statement("ne/main", 1))
     if not is_signed:
-        identity = bench.world.desks["dz/main"].node
+        identity, item = bench.world.desks["dz/main"].node, bench.world.items[-1]
         assert identity is not None
-        keys = replace(early.home.desks["ly/main"], node=identity)
-        early.home = replace(early.home, desks={"ly/main": keys})
-        early.restart()
+        item.statement = sign_statement(
+            PayloadType.ENVELOPE, item.statement.payload, bench.world.exchange, [identity]
+        )
     asyncio.run(early.sender.watch(at(minutes=5)))
     expected = {True: "withdrawn", False: "queued"}[is_signed]
     assert set(early.states(bulletin).values()) == {expected}

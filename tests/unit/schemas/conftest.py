@@ -176,6 +176,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "publication": {
+        "v": 1,
+        "exchange": "tripoli-test",
+        "files": {"metadata/2.targets.json": "e30="},
+    },
+    "published": {"index": 7, "snapshot": {"version": 2, "sha256": "ab" * 32}},
     "sealing_key_statements": {"statements": [_signed()]},
     "council": _V
     | {

@@ -1,0 +1,130 @@
+"""What the governors' commands read: governors' keys, members' requests, and the edited draft.
+
+May import `keys` and `broker.policy`, within functions; `broker.cli.trust` calls it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from broker.cli.directories import read_file
+from broker.cli.options import utc_now
+from broker.cli.output import say
+from schemas.directory import Council, HubDescription
+from schemas.errors import ConfigurationError, ParseError, VerificationError
+from schemas.limits import TRUST_FILE_BYTES_MAX
+from schemas.loader import dump_json, load_json, parse
+from schemas.scalars import MEMBER_PATTERN
+
+if TYPE_CHECKING:
+    from keys.ceremony import MemberRequest
+    from keys.proposals import Governors
+    from keys.repository import CouncilFiles
+
+COUNCIL, POLICY, SCHEMA, CASES = (
+    "council.json",
+    "policy.cedar",
+    "policy.cedarschema",
+    "policy.cases.toml",
+)
+
+
+def shipped(description: HubDescription) -> CouncilFiles:
+    """The council, rules and table that Barid ships, for one hub."""
+    from broker.policy.rules import default_cases, default_texts
+    from keys.default_council import default_council
+    from keys.repository import CouncilFiles
+
+    council = default_council(description.exchange, description.hub, description.logs)
+    return CouncilFiles(council, *default_texts(), default_cases())
+
+
+def read_governors(
+    files: Iterable[str], threshold: int | None, exchange: str
+) -> tuple[Governors, dict[str, str]]:
+    """Read `MEMBER=FILE`: the governors' public keys, and which member holds which (keyid → member).
+
+    Raises:
+        typer.BadParameter: not of this form, a member twice, or no threshold that can be met.
+        ConfigurationError: a file is no trust key of this exchange.
+    """
+    from keys.proposals import Governors
+    from keys.trust_keys import read_trust_key_file
+
+    holders: dict[str, str] = {}
+    keys = []
+    for text in files:
+        member, _, path = text.partition("=")
+        if not re.fullmatch(MEMBER_PATTERN, member, re.ASCII) or not Path(path).is_file():
+            raise typer.BadParameter(
+                f"{text!r} is not MEMBER=FILE with a file that is there", param_hint="--governor"
+            )
+        if member in holders.values():
+            raise typer.BadParameter(
+                f"{member} has two governors: each state holds one key", param_hint="--governor"
+            )
+        name, key = read_trust_key_file(Path(path).read_bytes(), exchange)
+        say(f"Governor of {member}: {key.keyid} ({name})")
+        keys.append(key)
+        holders[key.keyid] = member
+    if threshold is None or not 1 <= threshold <= len(keys):
+        raise typer.BadParameter(
+            f"{threshold} of {len(keys)} governors cannot sign", param_hint="--threshold"
+        )
+    return Governors(tuple(keys), threshold), holders
+
+
+def read_requests(
+    paths: Iterable[Path], versions: dict[str, int] | None = None
+) -> list[MemberRequest]:
+    """Read members' requests.
+
+    Args:
+        versions: member → the version that its file has now.
+
+    Raises:
+        ParseError, VerificationError, ConfigurationError: as `read_member_request`, naming the file.
+    """
+    from keys.ceremony import REQUEST_BYTES_MAX, read_member_request
+
+    found = []
+    for path in paths:
+        try:
+            read = read_member_request(read_file(path, REQUEST_BYTES_MAX), versions)
+        except (ParseError, VerificationError) as error:
+            raise type(error)(f"{path}: {error}") from error
+        read.check_in_time(utc_now())
+        found.append(read)
+    return found
+
+
+def read_draft(folder: Path) -> CouncilFiles:
+    """Read what `draft` wrote, and somebody edited.
+
+    Raises:
+        ConfigurationError: a file is missing, or council.json is not one; names path and rule.
+    """
+    from keys.repository import CouncilFiles
+
+    missing = [name for name in (COUNCIL, POLICY, SCHEMA) if not (folder / name).is_file()]
+    if missing:
+        raise ConfigurationError(f"{folder} holds no {missing[0]}: `barid trust draft` writes it")
+    try:
+        council = parse(
+            Council,
+            dump_json(load_json(read_file(folder / COUNCIL), TRUST_FILE_BYTES_MAX)),
+            TRUST_FILE_BYTES_MAX,
+        )
+        policy_text = (folder / POLICY).read_text("utf-8")
+        schema_text = (folder / SCHEMA).read_text("utf-8")
+        cases = (folder / CASES).read_text("utf-8") if (folder / CASES).exists() else ""
+    except ParseError as error:
+        raise ConfigurationError(f"{folder / COUNCIL} is not right: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"a file in {folder} is not UTF-8") from error
+    return CouncilFiles(council, policy_text, schema_text, cases)
