@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from keys.derivation import sha256_hex
 from keys.directory import MEMBER_ROLE_PREFIX, Directory
-from keys.trust import load_directory, member_path
+from keys.trust import load_directory, member_path, read_initial_root
 from keys.tuf_files import Fetch, TrustFileMissing, metadata_name, target_name
 from schemas.errors import ConfigurationError, ParseError, VerificationError
 from schemas.governance import DirectoryFile
@@ -39,20 +39,25 @@ def file_names(directory: Directory) -> tuple[str, ...]:
     )
 
 
-def make_directory_file(directory: Directory, fetch: Fetch) -> DirectoryFile:
+def make_directory_file(directory: Directory, fetch: Fetch, initial_root: bytes) -> DirectoryFile:
     """Gather a verified directory's files, with the chain of roots that leads to it.
 
     Args:
         fetch: gets a file by name; earlier roots that are not there are left out.
+        initial_root: the exact bytes of the trust root from which the directory was verified.
 
     Raises:
         TrustFileMissing: another file is not there.
     """
-    files = {name: fetch(name, TRUST_FILE_BYTES_MAX) for name in file_names(directory)}
+    first = metadata_name("root", read_initial_root(initial_root).version)
+    files = {first: initial_root}
+    for name in file_names(directory):
+        if name != first:
+            files[name] = fetch(name, TRUST_FILE_BYTES_MAX)
     for version in range(1, directory.root.version):
         name = metadata_name("root", version)
         try:
-            files[name] = fetch(name, TRUST_FILE_BYTES_MAX)
+            files.setdefault(name, fetch(name, TRUST_FILE_BYTES_MAX))
         except TrustFileMissing:
             # Whoever joined later has a later trust root, and never saw those before it.
             continue
@@ -65,9 +70,9 @@ def make_directory_file(directory: Directory, fetch: Fetch) -> DirectoryFile:
     )
 
 
-def write_directory_file(directory: Directory, fetch: Fetch) -> bytes:
+def write_directory_file(directory: Directory, fetch: Fetch, initial_root: bytes) -> bytes:
     """Write `directory.json`. Raises TrustFileMissing, as `make_directory_file`."""
-    return dump_json(make_directory_file(directory, fetch))
+    return dump_json(make_directory_file(directory, fetch, initial_root))
 
 
 def open_directory(message: DirectoryFile, initial_root: bytes) -> OpenedDirectory:

@@ -134,7 +134,7 @@ def _open_base(message: Proposal, initial_root: bytes | None) -> OpenedDirectory
     if initial_root is None:
         raise ConfigurationError(
             "the proposal builds on a directory, and you have no trust root yet to verify it from:"
-            " give the invitation that you were handed"
+            " give the invitation that you were handed (--invitation)"
         )
     base = open_directory(message.base, initial_root)
     if base.message.exchange != message.exchange:

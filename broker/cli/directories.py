@@ -203,7 +203,7 @@ def _of_node(home: Home, line: Line, kept: _Kept) -> OpenedDirectory:
             raise TrustFileMissing(name)
         return data
 
-    return open_directory(make_directory_file(directory, fetch), root)
+    return open_directory(make_directory_file(directory, fetch, root), root)
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -52,7 +52,9 @@ def in_force(world: TrustWorld) -> Any:
     """The directory in force, as it is carried by hand."""
     directory = world.history().newest.directory
     assert directory is not None
-    return open_directory(make_directory_file(directory, fetch(world)), world.initial_root)
+    return open_directory(
+        make_directory_file(directory, fetch(world), world.initial_root), world.initial_root
+    )
 
 
 def signatures(world: TrustWorld, data: bytes, signers: list[TrustSigner]) -> list[bytes]:
@@ -73,7 +75,7 @@ def test_a_directory_travels_in_one_file(world: TrustWorld) -> None:
     """What was written from verified files is read back from the trust root alone."""
     directory = world.history().newest.directory
     assert directory is not None
-    data = write_directory(directory, fetch(world))
+    data = write_directory(directory, fetch(world), world.initial_root)
     assert read_directory_file(data, world.initial_root).directory.files == directory.files
 
 
@@ -84,7 +86,9 @@ def test_a_directory_of_others_is_refused(world: TrustWorld) -> None:
     directory = other.history().newest.directory
     assert directory is not None
     with pytest.raises(VerificationError):
-        read_directory_file(write_directory(directory, fetch(other)), world.initial_root)
+        read_directory_file(
+            write_directory(directory, fetch(other), other.initial_root), world.initial_root
+        )
 
 
 def test_the_council_changes_by_a_threshold(world: TrustWorld) -> None:
