@@ -108,3 +108,16 @@ def check_desk_keys(member: str, desks: Mapping[str, Desk]) -> None:
             check_ed25519(f"the node key of {name}", desk.node.ed25519)
         for identity in desk.release:
             check_ed25519(f"a release key of {name}", identity.ed25519)
+
+
+def exchange_of_request(data: bytes) -> str:
+    """The exchange that a request names; nothing of it is verified yet.
+
+    Raises:
+        ConfigurationError: it is no request.
+    """
+    try:
+        statement = parse(Statement, data, TRUST_FILE_BYTES_MAX)
+        return parse(DeskRequest, statement.payload, TRUST_FILE_BYTES_MAX).exchange
+    except ParseError as error:
+        raise ConfigurationError(f"this is no {DESK_REQUEST_FILE}: {error}") from error

@@ -19,6 +19,7 @@ from broker.cli import (
     desks,
     hub,
     lifecycle,
+    member,
     node,
     release,
     trust,
@@ -100,6 +101,7 @@ app.add_typer(alarms.app, name="alarms")
 app.add_typer(node.app, name="node")
 app.add_typer(hub.app, name="hub")
 app.add_typer(trust.app, name="trust")
+app.add_typer(member.app, name="member")
 app.add_typer(auditor.app, name="audit")
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 fit_help(app)

@@ -53,7 +53,7 @@ def rekey(
     """
     import asyncio
 
-    from broker.cli.node import read_releasers
+    from broker.cli.enrolling import read_releasers
     from broker.node.clock import utc_now
     from broker.node.follow_store import NodeFollowStore
     from broker.node.home import load_desk, load_invitation, look_home

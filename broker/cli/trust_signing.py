@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     pass
 
 INVITATION_FILE: Final = "invitation.json"
-REQUEST_FILE: Final = "member-request.json"
 REPOSITORY: Final = "repository"
 
 app = typer.Typer()
@@ -263,19 +262,11 @@ def _put(publication: Publication, data: Path | None, out: Path | None) -> None:
 
 
 def _write_request(read: Shown, files: dict[str, bytes], out: Path | None) -> None:
-    from keys.ceremony import write_member_request
-    from keys.trust_keys import load_member_keys
+    from broker.cli.member_signing import REQUEST_FILE, write_whole_request
 
-    member, joining = read.proposal.member, read.proposal.message.joining
-    if member is None or joining is None or out is None:
+    if out is None:
         raise ConfigurationError("name the file of the member's request with --out")
-    keys, threshold = load_member_keys(joining)
-    metadata = next(data for name, data in files.items() if name.startswith("metadata/"))
-    file = next(data for name, data in files.items() if name.startswith("targets/"))
-    target = out / REQUEST_FILE if out.is_dir() else out
-    write_new(target, write_member_request(member.file.member, keys, threshold, metadata, file))
-    say(f"The request of {member.file.member} is whole: {target}")
-    say("Next: give it to the governors, in person (`barid trust propose --request`).")
+    write_whole_request(read.proposal, files, out / REQUEST_FILE if out.is_dir() else out)
 
 
 def _write_first(read: Shown, files: dict[str, bytes], out: Path | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from broker.certificates import make_certificate
 from broker.db import migrate, open_sqlcipher
 from broker.node import migrations
+from broker.node.desk_requests import make_desk_request
 from broker.node.home import (
     DATABASE_FILE,
     DATABASE_KEY_NAME,
@@ -22,6 +23,7 @@ from broker.node.home import (
     KEYSTORE_DIRECTORY,
     MEMBER_KEY_NAME,
     REQUEST_FILE,
+    load_desk,
     load_invitation,
     node_key_name,
     request_key_name,
@@ -52,14 +54,28 @@ class Releasers:
     threshold: int
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What may be chosen when a node is made.
+
+    Args:
+        names: further DNS names and addresses of the TLS certificate, beside where it listens.
+        releasers: by desk (`main`), the people without whom nothing of it leaves; their private keys are
+            never here.
+        apart: the member's people keep their keys elsewhere: no key that speaks for the member is made.
+    """
+
+    names: tuple[str, ...] = ()
+    releasers: Mapping[str, Releasers] = field(default_factory=dict)
+    apart: bool = False
+
+
 def init_node(
     data: Path,
     settings: NodeSettings,
     passphrase: bytes,
     now: datetime,
-    *,
-    names: tuple[str, ...] = (),
-    releasers: Mapping[str, Releasers] | None = None,
+    choices: Choices | None = None,
     cost: KdfCost = DEFAULT_COST,
 ) -> Path:
     """Make a node in an empty directory.
@@ -72,19 +88,19 @@ def init_node(
         settings: the exchange, the member, its desks, where agencies reach the node.
         passphrase: of the new keystore, at least 12 bytes.
         now: UTC, whole seconds.
-        names: further DNS names and addresses of the TLS certificate, beside where it listens.
-        releasers: by desk (`main`), the people without whom nothing of it leaves; their private keys
-            are never here.
+        choices: what may be chosen besides.
         cost: what one guess of the passphrase costs; lower than the default in tests only.
 
     Returns:
-        The member's request, which the governors get in person.
+        The member's request, which the governors get in person; where keys are kept apart, the request for
+        its desks, which the member's people get.
 
     Raises:
         ConfigurationError: the directory holds something already, the passphrase is short, or a desk's
             releasers do not fit; nothing was made then.
     """
-    people = releasers or {}
+    chosen = choices or Choices()
+    people = chosen.releasers
     check_releasers(people, settings)
     if (data / CONFIG_FILE).exists():
         raise ConfigurationError(f"{data} is in use already: choose another data directory")
@@ -95,11 +111,27 @@ def init_node(
         for unit in settings.desks
     }
     keystore.put(DATABASE_KEY_NAME, secrets.token_bytes(DATABASE_KEY_BYTES))
-    member_key = TrustSigner.generate()
-    keystore.put(MEMBER_KEY_NAME, member_key.seed())
     engine = open_sqlcipher(data / DATABASE_FILE, keystore.get(DATABASE_KEY_NAME))
     migrate(engine, migrations)
     engine.dispose()
+    make_certificate(
+        data, tuple(dict.fromkeys((settings.listen.host, "localhost", *chosen.names))), now
+    )
+    if chosen.apart:
+        identities = {unit: load_desk(keystore, f"{settings.member}/{unit}").node for unit in desks}
+        request = make_desk_request(data, settings.exchange, settings.member, desks, identities)
+    else:
+        request = _make_member_request(data, settings, keystore, desks, now)
+    # Last, since who finds settings finds the whole node.
+    save_node(data, settings)
+    return request
+
+
+def _make_member_request(
+    data: Path, settings: NodeSettings, keystore: Keystore, desks: dict[str, Desk], now: datetime
+) -> Path:
+    member_key = TrustSigner.generate()
+    keystore.put(MEMBER_KEY_NAME, member_key.seed())
     file = MemberFile(
         v=1,
         exchange=settings.exchange,
@@ -108,14 +140,10 @@ def init_node(
         classification_names=classification_names(settings.member),
         revoked=(),
     )
-    make_certificate(data, tuple(dict.fromkeys((settings.listen.host, "localhost", *names))), now)
-    request = data / REQUEST_FILE
-    write_whole(
-        request, member_request(settings.exchange, file, member_key, now + MEMBER_FILE_LIFE)
-    )
-    # Last, since who finds settings finds the whole node.
-    save_node(data, settings)
-    return request
+    path = data / REQUEST_FILE
+    expires = now + MEMBER_FILE_LIFE
+    write_whole(path, member_request(settings.exchange, file, member_key, expires))
+    return path
 
 
 def check_releasers(releasers: Mapping[str, Releasers], settings: NodeSettings) -> None:

@@ -24,7 +24,7 @@ from broker.node.follow_store import NodeFollowStore
 from broker.node.home import load_invitation, open_home
 from broker.node.line import open_line
 from broker.node.pacing import Pace
-from broker.node.setup import Releasers, init_node, join_node
+from broker.node.setup import Choices, Releasers, init_node, join_node
 from broker.serving import server_config
 from broker.settings import Listen, NodeSettings
 from schemas.bulletin.vocabularies import Kind
@@ -48,7 +48,9 @@ class LiveNode:
         self.port = free_port()
         listen = Listen(host="127.0.0.1", port=self.port)
         settings = NodeSettings(exchange=EXCHANGE, member=member, desks=UNITS, listen=listen)
-        request = init_node(data, settings, PASSPHRASE, now(), releasers=releasers, cost=CHEAP)
+        request = init_node(
+            data, settings, PASSPHRASE, now(), Choices(releasers=releasers or {}), CHEAP
+        )
         self.request = request.read_bytes()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None

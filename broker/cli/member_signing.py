@@ -1,0 +1,199 @@
+"""Signing for a member with the keys that are at hand, and what becomes of it.
+
+May import `keys`, and `broker.node` within functions; `broker.cli.member` calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from broker.cli.directories import PROPOSAL_FILE, PUBLICATION_FILE, publish_files, write_new
+from broker.cli.holding import Holder, open_holder
+from broker.cli.options import utc_now
+from broker.cli.output import say
+from broker.cli.passphrase import get_passphrase
+from broker.cli.proposing import Shown, refuse_errors, show, shown
+from schemas.directory import MemberFile
+from schemas.errors import ConfigurationError
+from schemas.governance import Publication
+from schemas.loader import dump_json
+from schemas.scalars import format_time
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+    from keys.directory_files import OpenedDirectory
+    from keys.proposal_reading import ReadProposal
+
+REQUEST_FILE: Final = "member-request.json"
+
+MemberKeys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--key",
+        exists=True,
+        file_okay=False,
+        help="The folder of a person who signs for the member (`trust keygen`). Repeat it.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    proposal: bytes
+    shown: Shown
+    signatures: tuple[bytes, ...]
+
+    @property
+    def missing(self) -> int:
+        (task,) = self.shown.proposal.tasks
+        return task.missing(self.shown.signed[task.role])
+
+
+def node_member(data: Path | None) -> str:
+    """The member whose node is named. Raises ConfigurationError if none is."""
+    from broker.settings import load_node
+
+    if data is None:
+        raise ConfigurationError("name the member (--member), or a node of it (--data)")
+    return load_node(data).member
+
+
+def decide(
+    opened: OpenedDirectory,
+    file: MemberFile,
+    expires: datetime,
+    keys: Sequence[Path] | None,
+    data: Path | None,
+    out: Path | None,
+) -> bool:
+    """Propose a member's file, sign it with the keys at hand, and publish it if they are enough.
+
+    Args:
+        opened: the directory that it follows.
+        expires: when the file lapses.
+        keys: folders of people who are here; where none is named, the key in the node's keystore.
+        data: the node through which it is published.
+        out: a file to write instead: the publication, or the proposal where signatures are missing.
+
+    Returns:
+        Whether it is in force now.
+
+    Raises:
+        ConfigurationError: nobody who is here signs for this member, or it should not be signed.
+    """
+    from keys.endorsing import assemble
+    from keys.proposals import propose_member
+
+    exchange = file.exchange
+    proposal = propose_member(file, opened, expires, utc_now())
+    signers: list[Signer] = [open_holder(folder, exchange).signer for folder in keys or ()]
+    if not signers and data is not None:
+        signers = _node_signers(data, opened, file.member)
+    if not signers:
+        raise ConfigurationError(
+            f"who signs for {file.member}? Name the folders of its people with --key"
+        )
+    signed = _sign(proposal, opened.initial_root, signers)
+    show(signed.shown)
+    refuse_errors(signed.shown)
+    say()
+    if signed.missing:
+        _pass_on(signed, out or Path(PROPOSAL_FILE))
+        return False
+    files = assemble(signed.shown.proposal, signed.signatures)
+    if out is not None:
+        target = out / PUBLICATION_FILE if out.is_dir() else out
+        write_new(target, dump_json(Publication(v=1, exchange=exchange, files=files)))
+        say(f"Written: {target}. It is in force once the hub's operator has loaded it")
+        say(f"(`barid hub load --data HUB {target}`), or a node has published it")
+        say(f"(`barid trust publish {target} --data NODE`).")
+        return False
+    if data is None:
+        raise ConfigurationError(
+            "say where it goes: through a node (--data), or into a file (--out)"
+        )
+    published = publish_files(data, exchange, files)
+    say(f"In force: entry {published.index} of the directory log, at {format_time(utc_now())}.")
+    say("Nodes read it within a minute.")
+    return True
+
+
+def write_request(proposal: bytes, holders: Sequence[Holder], out: Path) -> None:
+    """Sign a joining member's request with the keys at hand, and write what became of it into a folder."""
+    from keys.endorsing import assemble
+
+    signed = _sign(proposal, None, [holder.signer for holder in holders])
+    show(signed.shown)
+    say()
+    read = signed.shown.proposal
+    out.mkdir(parents=True, exist_ok=True)
+    if signed.missing:
+        _pass_on(signed, out / PROPOSAL_FILE)
+        return
+    write_whole_request(read, assemble(read, signed.signatures), out / REQUEST_FILE)
+
+
+def write_whole_request(proposal: ReadProposal, files: Mapping[str, bytes], target: Path) -> None:
+    """Write the request of a joining member that enough of its people have signed.
+
+    Args:
+        files: of the proposal, whole.
+
+    Raises:
+        ConfigurationError: the proposal is no joining member's, or the file is there already.
+    """
+    from keys.ceremony import write_member_request
+    from keys.trust_keys import load_member_keys
+
+    joining, part = proposal.message.joining, proposal.member
+    if joining is None or part is None:
+        raise ConfigurationError("this is no request of a member")
+    keys, threshold = load_member_keys(joining)
+    metadata = next(data for name, data in files.items() if name.startswith("metadata/"))
+    file = next(data for name, data in files.items() if name.startswith("targets/"))
+    member = part.file.member
+    write_new(target, write_member_request(member, keys, threshold, metadata, file))
+    say(f"The request of {member} is signed: {target}")
+    say("Next: give it to the governors, in person, and read the keys above to each other.")
+
+
+def _sign(proposal: bytes, root: bytes | None, signers: Sequence[Signer]) -> _Signed:
+    from keys.endorsing import sign_proposal
+    from keys.proposal_reading import read_proposal
+
+    read = read_proposal(proposal, root)
+    signatures = tuple(sign_proposal(read, signer) for signer in signers)
+    return _Signed(proposal, shown(proposal, root, signatures), signatures)
+
+
+def _pass_on(signed: _Signed, target: Path) -> None:
+    write_new(target, signed.proposal)
+    names = []
+    for number, signature in enumerate(signed.signatures, start=1):
+        name = target.with_name(f"{target.stem}-signature-{number}.json")
+        write_new(name, signature)
+        names.append(str(name))
+    say(f"{signed.missing} more must sign {target}: `barid trust sign {target}` on their machines.")
+    given = " ".join(f"--signature {name}" for name in names)
+    say(f"Then: `barid trust publish {target} {given} --signature … `".rstrip())
+
+
+def _node_signers(data: Path, opened: OpenedDirectory, member: str) -> list[Signer]:
+    """The member's key that `barid node init` left in the node's keystore, if the directory names it."""
+    from broker.node.home import KEYSTORE_DIRECTORY, MEMBER_KEY_NAME
+    from keys.keystore import Keystore
+    from keys.repository import TrustSigner
+
+    keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the node's keystore"))
+    if MEMBER_KEY_NAME not in keystore.names():
+        return []
+    signer = TrustSigner.from_seed(keystore.get(MEMBER_KEY_NAME))
+    delegated = opened.directory.council_part.delegations.get(member)
+    return [signer] if delegated and signer.public_key.keyid in delegated.keys else []
