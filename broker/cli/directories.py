@@ -124,8 +124,8 @@ def publish_files(data: Path, exchange: str, files: Mapping[str, bytes]) -> Publ
 
         async def put() -> Published:
             try:
-                client = line.clients[home.settings.desk_ids[0]]
-                return await client.publish(Publication(v=1, exchange=exchange, files=dict(files)))
+                publication = Publication(v=1, exchange=exchange, files=dict(files))
+                return await line.reader.publish(publication)
             finally:
                 await line.close()
 

@@ -194,9 +194,11 @@ def init(
 def offer(proposal: bytes, initial_root: bytes | None, out: Path) -> None:
     """Show a proposal, refuse what nobody should sign, and write it."""
     read = shown(proposal, initial_root)
+    if not read.errors:
+        # Before it is shown: a reader who stops reading leaves a proposal all the same.
+        write_proposal(out, proposal)
     show(read)
     refuse_errors(read)
-    write_proposal(out, proposal)
     say()
     say(f"Next: those named above read and sign it: `barid trust sign {out}`; then")
     say("`barid trust publish` puts their signatures together.")

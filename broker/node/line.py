@@ -101,6 +101,7 @@ class Line:
         home: the node's home.
         invited: where the invitation says that the hub is.
         clients: by own desk.
+        reader: reads the logs as whichever own desk the hub knows: one that was revoked blinds no other.
         follower: of both logs, for all desks.
         time: that requests are stamped with.
         reach: whether the hub answers.
@@ -109,6 +110,7 @@ class Line:
     home: Home
     invited: HubAddress
     clients: Mapping[str, HubClient]
+    reader: HubClient
     follower: Follower
     time: HubClock
     reach: Reach = field(default_factory=Reach)
@@ -148,8 +150,10 @@ class Line:
         directory = self.state.directory
         told = () if directory is None else (directory.council.hub,)
         addresses = tuple(dict.fromkeys((*told, self.invited)))
-        for desk, client in self.clients.items():
-            keys = self.home.desks[desk].requests
+        known = {desk: keys.requests for desk, keys in self.home.desks.items()}
+        every = tuple(key for keys in known.values() for key in keys)
+        aims = [(self.clients[desk], keys) for desk, keys in known.items()]
+        for client, keys in (*aims, (self.reader, every)):
             try:
                 client.aim(addresses, keys)
             except ConfigurationError:
@@ -188,7 +192,7 @@ class Line:
 
     async def close(self) -> None:
         """Close all connections."""
-        for client in self.clients.values():
+        for client in (*self.clients.values(), self.reader):
             await client.close()
 
 
@@ -206,12 +210,13 @@ def open_line(home: Home, invitation: Invitation, store: FollowStore, clock: Clo
         VerificationError: what was followed before does not verify.
     """
     time = HubClock(clock)
-    clients = {
-        desk: HubClient(invitation.hub, home.exchange, keys.request, time.now_unix)
-        for desk, keys in home.desks.items()
-    }
-    first = clients[home.settings.desk_ids[0]]
-    follower = Follower(invitation, first, store, clock)
-    line = Line(home, invitation.hub, clients, follower, time)
+
+    def client(desk: str) -> HubClient:
+        return HubClient(invitation.hub, home.exchange, home.desks[desk].request, time.now_unix)
+
+    clients = {desk: client(desk) for desk in home.desks}
+    reader = client(home.settings.desk_ids[0])
+    follower = Follower(invitation, reader, store, clock)
+    line = Line(home, invitation.hub, clients, reader, follower, time)
     line.aim()
     return line

@@ -131,7 +131,7 @@ class Node:
         store = NodeFollowStore(self.home.engine)
         invitation = load_invitation(self.data, EXCHANGE)
         self.line: Line = open_line(self.home, invitation, store, self.exchange.clock)
-        for client in self.line.clients.values():
+        for client in (*self.line.clients.values(), self.line.reader):
             self.exchange.connect(client)
         self.sync = Sync(self.home, self.line, self.exchange.clock, UNHURRIED)
 

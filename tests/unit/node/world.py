@@ -133,8 +133,9 @@ class NodeWorld(LoggingWorld):
             note_vouched(connection, Source.TIMESTAMP, self.now)
         client = PaperClient(self)
         clients = dict.fromkeys(home.desks, cast(HubClient, client))
-        follower = cast(Follower, PaperFollower(self))
-        return Line(home, self.hub, clients, follower, HubClock(lambda: self.now)), client
+        reader, follower = cast(HubClient, client), cast(Follower, PaperFollower(self))
+        time = HubClock(lambda: self.now)
+        return Line(home, self.hub, clients, reader, follower, time), client
 
 
 def at(**later: int) -> datetime:
