@@ -169,7 +169,9 @@ def _decisions(hub: LargeHub, senders: list[str], submissions: int) -> tuple[flo
     rules = AccessRules.load(directory.policy_text, directory.schema_text)
     start = time.process_time()
     for each in read:
-        decide_all(rules, lambda desk: party_of(directory.council, desk, moment), each.header, moment)
+        decide_all(
+            rules, lambda desk: party_of(directory.council, desk, moment), each.header, moment
+        )
     alone = time.process_time() - start
     return alone / whole, alone / len(read) * 1_000_000
 

@@ -26,13 +26,13 @@ def found_the_exchange(stage: Stage) -> None:
     teller.tell(f"{', '.join(STATES.values())}.")
     world.make_keys()
     teller.tell(
-        "Each state, the auditor of the African Union and the hub make their own keys. No private key"
-        " ever leaves its owner."
+        "Each state, the auditor of the African Union, the hub and five governors make their own keys."
+        " No private key ever leaves its owner."
     )
     world.sign_directory()
     files = files_under([world.trust / "repository"])
     teller.tell(
-        f"{THRESHOLD} of {GOVERNORS} governors sign who belongs to {EXCHANGE} and who may write to"
+        f"{THRESHOLD} of {len(GOVERNORS)} governors sign who belongs to {EXCHANGE} and who may write to"
         f" whom: {len(files)} files. The hub publishes them, and cannot change a word."
     )
 

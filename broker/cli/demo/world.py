@@ -5,6 +5,7 @@ May import `broker.cli`; `story` acts in it. Everything in it was made by the co
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import sqlite3
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from broker.cli.demo.processes import Done, Processes, free_ports
 from broker.cli.exits import Exit
+from broker.cli.proposing import FINGERPRINT_TYPED
 
 EXCHANGE: Final = "tripoli-demo"
 STATES: Final = {
@@ -34,7 +36,9 @@ STATES: Final = {
 
 UNITS: Final = ("main", "judicial")
 AUDITOR: Final = "auc/audit"
-GOVERNORS: Final = 5
+GOVERNORS: Final = ("tn", "ly", "ne", "dz", "ml")
+"""The states that hold a governor's key; as many as the threshold sign, in this order."""
+
 THRESHOLD: Final = 3
 
 LATE: Final = "td"
@@ -111,8 +115,7 @@ class World:
         return self.node(desk.partition("/")[0]) / "tls.crt"
 
     def make_keys(self) -> None:
-        """Hub, nine nodes and the auditor make their own keys."""
-        run = self.processes.run
+        """Hub, nine nodes, the auditor and five governors make their own keys."""
         exchange = ("--exchange", EXCHANGE)
         where = ("--address", f"127.0.0.1:{self.hub_port}")
         operator = ("--operator", f"127.0.0.1:{self.operator_port}")
@@ -125,20 +128,52 @@ class World:
             listen = ("--listen", f"127.0.0.1:{self.node_ports[member]}")
             data = ("--data", str(self.node(member)))
             commands.append(("node", "init", *data, *exchange, "--member", member, *desks, *listen))
-        with ThreadPoolExecutor(_PARALLEL_COMMANDS) as pool:
-            for _ in pool.map(lambda command: run(*command), commands):
-                pass
+        for member in GOVERNORS:
+            name = ("--name", f"Governor of {STATES[member]}")
+            out = ("--out", str(self.governor(member)))
+            commands.append(("trust", "keygen", *out, *exchange, *name))
+        self._run_all(commands)
 
     def sign_directory(self) -> None:
-        """Three of five governors sign who belongs to the exchange; the hub publishes it."""
+        """Three of five governors read who belongs to the exchange, and sign it; the hub publishes it."""
         data = [*(self.node(member) for member in STATES), self.auditor]
         requests = [word for d in data for word in ("--request", str(d / "member-request.json"))]
-        self.processes.run(
+        governors = [
+            word
+            for member in GOVERNORS
+            for word in ("--governor", f"{member}={self.governor(member) / 'trust-public.json'}")
+        ]
+        run, proposal = self.processes.run, self.trust / "proposal.json"
+        run(
             *("trust", "init", "--out", str(self.trust), "--hub", str(self.hub / "hub.json")),
-            *requests,
-            *("--governors", str(GOVERNORS), "--threshold", str(THRESHOLD)),
+            *(*requests, *governors, "--threshold", str(THRESHOLD)),
         )
-        self.processes.run("hub", "load", "--data", str(self.hub), str(self.trust / "repository"))
+        self.sign(proposal)
+        signatures = [word for path in self.signatures(proposal) for word in ("--signature", path)]
+        run("trust", "publish", str(proposal), *signatures, "--out", str(self.trust))
+        run("hub", "load", "--data", str(self.hub), str(self.trust / "repository"))
+
+    def sign(self, proposal: Path) -> None:
+        """Have a threshold of governors sign a proposal, each on a machine of its own."""
+        digits = hashlib.sha256(proposal.read_bytes()).hexdigest()[:FINGERPRINT_TYPED]
+        signing = ("trust", "sign", str(proposal), "--fingerprint", digits)
+        self._run_all(
+            (*signing, "--key", str(self.governor(member)), "--out", path)
+            for member, path in zip(GOVERNORS, self.signatures(proposal), strict=False)
+        )
+
+    def signatures(self, proposal: Path) -> list[str]:
+        """Where those who sign put their signatures of a proposal."""
+        return [f"{proposal}.{member}" for member in GOVERNORS[:THRESHOLD]]
+
+    def governor(self, member: str) -> Path:
+        """The folder of a state's governor, with its key."""
+        return self.directory / "governors" / member
+
+    def _run_all(self, commands: Iterable[tuple[str, ...]]) -> None:
+        with ThreadPoolExecutor(_PARALLEL_COMMANDS) as pool:
+            for _ in pool.map(lambda command: self.processes.run(*command), commands):
+                pass
 
     def join(self) -> None:
         """Nodes and auditor take the governors' invitation, handed over in person."""
