@@ -22,10 +22,13 @@ from schemas.bulletin.vocabularies import (
     Tlp,
     Topic,
 )
-from schemas.directory import Council
+from schemas.directory import Council, Group
 from schemas.envelope import Header, HeaderMarking
 from schemas.limits import DESKS_PER_MEMBER_MAX, MEMBERS_MAX
 from schemas.scalars import format_time, member_of, parse_time
+
+_COUNCILS_KEPT_MAX: Final = 16
+_PARTIES_KEPT_MAX: Final = MEMBERS_MAX * DESKS_PER_MEMBER_MAX
 
 DESK: Final = "Desk"
 """The entity type of senders (principal) and recipients (resource)."""
@@ -61,34 +64,73 @@ class Party:
         return member_of(self.desk)
 
 
-def party_of(council: Council, desk: str, at: datetime) -> Party | None:
-    """Read what the council says of a desk at a moment; None when it grants that desk nothing.
+class Parties:
+    """The desks of one council, looked up often: what it says of each is put together once.
 
     Whether the member's own file has the desk, with keys, is for the directory to say, not for rules.
-
-    Args:
-        council: `council.json`.
-        desk: `member/unit`.
-        at: UTC: the moment at which a joint operation holds or has ended; the context's `at`.
     """
-    member, _, unit = desk.partition("/")
-    found = council.members.get(member)
-    if found is None or unit not in found.desks:
-        return None
-    belongs: dict[str, list[str]] = {"grouping": [], "bilateral": [], "operation": []}
-    for name, group in sorted(council.groups.items()):
-        if member in group.members and group.holds(at):
-            belongs[group.kind].append(name)
-    return Party(
-        desk=desk,
-        kind=found.kind,
-        functions=found.desks[unit],
-        tlp_ceiling=found.ceiling.tlp,
-        classification_ceiling=found.ceiling.classification,
-        groups=tuple(belongs["grouping"]),
-        channels=tuple(belongs["bilateral"]),
-        operations=tuple(belongs["operation"]),
-    )
+
+    def __init__(self, council: Council) -> None:
+        self.council = council
+        self._groups: dict[str, list[tuple[str, Group]]] = {}
+        for name, group in sorted(council.groups.items()):
+            for member in group.members:
+                self._groups.setdefault(member, []).append((name, group))
+        self._ends = tuple(group.until for group in council.groups.values() if group.until)
+        self._known: dict[tuple[str, tuple[bool, ...]], Party | None] = {}
+
+    def at(self, desk: str, at: datetime) -> Party | None:
+        """Read what the council says of a desk at a moment; None when it grants that desk nothing.
+
+        Args:
+            desk: `member/unit`.
+            at: UTC: the moment at which a joint operation holds or has ended; the context's `at`.
+        """
+        key = (desk, tuple(at < end for end in self._ends))
+        if key not in self._known:
+            if len(self._known) >= _PARTIES_KEPT_MAX:
+                self._known = {}
+            self._known[key] = self._party(desk, at)
+        return self._known[key]
+
+    def _party(self, desk: str, at: datetime) -> Party | None:
+        member, _, unit = desk.partition("/")
+        found = self.council.members.get(member)
+        if found is None or unit not in found.desks:
+            return None
+        belongs: dict[str, list[str]] = {"grouping": [], "bilateral": [], "operation": []}
+        for name, group in self._groups.get(member, ()):
+            if group.holds(at):
+                belongs[group.kind].append(name)
+        return Party(
+            desk=desk,
+            kind=found.kind,
+            functions=found.desks[unit],
+            tlp_ceiling=found.ceiling.tlp,
+            classification_ceiling=found.ceiling.classification,
+            groups=tuple(belongs["grouping"]),
+            channels=tuple(belongs["bilateral"]),
+            operations=tuple(belongs["operation"]),
+        )
+
+
+_kept: dict[int, Parties] = {}
+"""Of the last few councils; each holds its council, whose `id` therefore stays its own."""
+
+
+def parties_of(council: Council) -> Parties:
+    """The desks of a council; the same object for the same council, as long as it is among the last few."""
+    found = _kept.get(id(council))
+    if found is None:
+        if len(_kept) >= _COUNCILS_KEPT_MAX:
+            _kept.clear()
+        found = _kept[id(council)] = Parties(council)
+    return found
+
+
+def party_of(council: Council, desk: str, at: datetime) -> Party | None:
+    """Look up one desk, as `Parties.at`."""
+    return parties_of(council).at(desk, at)
 
 
 @dataclass(frozen=True, slots=True)

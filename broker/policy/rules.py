@@ -5,7 +5,7 @@ May import cedarpy, `schemas` and its own room. Everyone who admits an envelope 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -22,11 +22,15 @@ from broker.policy.context import (
     context_of,
 )
 from broker.policy.loading import EVALUATION_ERROR, NO_PERMIT, LoadedRules, load_rules
+from broker.policy.looks import Looks
 from schemas.envelope import Header
 from schemas.errors import Problem, VerificationError
 
 DECISIONS_KEPT_MAX: Final = 8192
 """Decisions remembered by one rule set: some 10 MB."""
+
+ENTITIES_KEPT_MAX: Final = 256
+"""Sets of desks that stay parsed by one rule set: 6 KB each."""
 
 PartyLookup = Callable[[str], Party | None]
 """Gives the party with a desk id, None for a desk that the directory does not have."""
@@ -59,7 +63,9 @@ class AccessRules:
 
     def __init__(self, loaded: LoadedRules) -> None:
         self._loaded = loaded
-        self._known: dict[tuple[str, str, str], Decision] = {}
+        self._looks = Looks(loaded)
+        self._known: dict[Hashable, Decision] = {}
+        self._entities: dict[tuple[str, ...], cedarpy.Entities] = {}
 
     @classmethod
     def load(cls, policy_text: str, schema_text: str) -> AccessRules:
@@ -93,40 +99,43 @@ class AccessRules:
     ) -> tuple[Decision, ...]:
         """Decide for each recipient, in their order; never raises.
 
-        A decision is remembered under the exact texts that Cedar reads, on which alone it depends.
+        A decision is remembered under what the rules can see of the question, on which alone it depends.
         """
         # A time that no rule reads would only make every second's questions new ones.
         what = cedar_context(context if self._loaded.reads_time else replace(context, at=_NO_TIME))
-        keys = [(cedar_entity(sender), cedar_entity(recipient), what) for recipient in recipients]
+        keys = [self._looks.question(sender, recipient, what) for recipient in recipients]
         known = self._known
         asked = {
-            key: party for key, party in zip(keys, recipients, strict=True) if key not in known
+            key: party
+            for key, party in zip(keys, recipients, strict=True)
+            if key is not None and key not in known
         }
-        if not asked:
-            return tuple(known[key] for key in keys)
-        answers = dict(zip(asked, self._ask(sender, tuple(asked.values()), what), strict=True))
+        answers: dict[Hashable, Decision] = {None: _UNDECIDED}
+        if asked:
+            answers |= zip(asked, self._ask(sender, tuple(asked.values()), what), strict=True)
         decisions = tuple(answers.get(key) or known[key] for key in keys)
-        if len(known) + len(answers) > DECISIONS_KEPT_MAX:
+        if len(known) + len(asked) > DECISIONS_KEPT_MAX:
             self._known = known = {}
-        known.update(answers)
+        known.update((key, answers[key]) for key in asked)
         return decisions
 
     def _ask(self, sender: Party, recipients: Sequence[Party], what: str) -> list[Decision]:
         loaded = self._loaded
-        texts = sorted({cedar_entity(party) for party in (sender, *recipients)})
         requests = [cedar_request(sender.desk, recipient.desk, what) for recipient in recipients]
-        try:
-            entities = cedarpy.Entities.from_json_str(f"[{','.join(texts)}]", loaded.schema)
-            results = cedarpy.is_authorized_batch(
-                requests, loaded.policies, entities, loaded.schema
-            )
-        except ValueError:
-            # A desk that the schema does not describe, as by a newer word. It must not decide for
-            # the others: hub and recipient would differ, since a recipient asks for itself alone.
-            if len(recipients) == 1:
-                return [_UNDECIDED]
-            return [self._ask(sender, (recipient,), what)[0] for recipient in recipients]
+        entities = self._entities_of({sender, *recipients})
+        results = cedarpy.is_authorized_batch(requests, loaded.policies, entities, loaded.schema)
         return [self._decision(result) for result in results]
+
+    def _entities_of(self, parties: Collection[Party]) -> cedarpy.Entities:
+        """Some desks as Cedar reads them: those that stand for all that look alike come again and again."""
+        texts = tuple(sorted({cedar_entity(party) for party in parties}))
+        found = self._entities.get(texts)
+        if found is None:
+            if len(self._entities) >= ENTITIES_KEPT_MAX:
+                self._entities = {}
+            found = cedarpy.Entities.from_json_str(f"[{','.join(texts)}]", self._loaded.schema)
+            self._entities[texts] = found
+        return found
 
     def _decision(self, result: cedarpy.AuthzResult) -> Decision:
         if result.diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:

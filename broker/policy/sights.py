@@ -7,7 +7,7 @@ that look alike.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,10 +52,50 @@ class Sights:
         return tuple(seen)
 
 
+@dataclass(frozen=True, slots=True)
+class JointSights:
+    """All that several rules read, asked about sender, recipient and what is sent together.
+
+    Args:
+        apart: what they read of each.
+        pairs: a set of what is sent, and a place of a desk that the rules look up in it: who knows whether
+            it holds that value need know neither.
+    """
+
+    apart: Sights
+    pairs: tuple[tuple[Place, Place], ...]
+
+    def held(self, facts: Mapping[str, Any]) -> tuple[frozenset[Hashable], ...]:
+        """For each pair what its set holds, of what is sent."""
+        found = []
+        for (_, path), _ in self.pairs:
+            value = _plain(_at(facts, path))
+            found.append(value if isinstance(value, frozenset) else frozenset())
+        return tuple(found)
+
+    def sought(self, variable: str, facts: Mapping[str, Any]) -> tuple[Hashable, ...]:
+        """For each pair what is looked up of a desk; None where the other desk's is."""
+        return tuple(
+            _plain(_at(facts, path)) if which == variable else None
+            for _, (which, path) in self.pairs
+        )
+
+
 def sights_of(rule: pst.Template) -> Sights:
     """Find out what a rule reads."""
+    return _gathered(_reads(rule))
+
+
+def joint_sights(rules: Iterable[pst.Template]) -> JointSights:
+    """Find out what rules read together."""
+    pairs: dict[tuple[Place, Place], None] = {}
+    reads = [read for rule in rules for read in _reads(rule, pairs)]
+    return JointSights(_gathered(reads), tuple(pairs))
+
+
+def _gathered(reads: Iterable[tuple[Place, frozenset[Hashable] | None]]) -> Sights:
     found: dict[Place, frozenset[Hashable] | None] = {}
-    for place, words in _reads(rule):
+    for place, words in reads:
         known = found.get(place, frozenset())
         found[place] = WHOLE if known is WHOLE or words is WHOLE else known | words
     return Sights(found)
@@ -70,7 +110,10 @@ def place_of(node: object) -> Place | None:
     return (node.name, tuple(path)) if isinstance(node, pst.Var) else None
 
 
-def _reads(rule: pst.Template) -> Iterator[tuple[Place, frozenset[Hashable] | None]]:
+def _reads(
+    rule: pst.Template, pairs: dict[tuple[Place, Place], None] | None = None
+) -> Iterator[tuple[Place, frozenset[Hashable] | None]]:
+    """Give what a rule reads; a lookup of one place in another goes to `pairs` instead, if they are given."""
     for variable, scope in (("principal", rule.principal), ("resource", rule.resource)):
         entity = getattr(scope, "entity", None)
         if isinstance(entity, pst.EntityUid):
@@ -80,12 +123,25 @@ def _reads(rule: pst.Template) -> Iterator[tuple[Place, frozenset[Hashable] | No
     while pending:
         node = pending.pop()
         place = place_of(node)
-        if place:
+        pair = None if pairs is None else _lookup(node)
+        if pairs is not None and pair is not None:
+            pairs[pair] = None
+        elif place:
             yield place, WHOLE
         elif compared := _compared(node):
             yield compared
         else:
             pending.extend(children(node))
+
+
+def _lookup(node: object) -> tuple[Place, Place] | None:
+    """A set of what is sent in which a place of a desk is looked up, if the expression is just that."""
+    if not (isinstance(node, pst.BinaryOp) and node.op == "contains"):
+        return None
+    container, value = place_of(node.left), place_of(node.right)
+    if container is None or value is None or container[0] != "context" or value[0] == "context":
+        return None
+    return (container, value) if container[1] and value[1] else None
 
 
 def _compared(node: object) -> tuple[Place, frozenset[Hashable]] | None:

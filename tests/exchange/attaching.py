@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

@@ -26,7 +26,7 @@ from schemas.errors import Problem, VerificationError
 from schemas.loader import dump_json
 from schemas.sealing_keys import SealingKey
 from schemas.statements import PayloadType
-from tests.exchange.live import EXCHANGE, LiveHub, live_hub, new_id, now, run
+from tests.exchange.live import EXCHANGE, LiveHub, new_id, now, run
 from tests.exchange.memberships import beside, has_switched, in_force, publish_file, rekey
 from tests.exchange.nodes import LiveNode, document, live_exchange, wait_for
 from tests.exchange.test_releases import sign

@@ -15,8 +15,8 @@ from broker.tlog.receipt import LogVerifier
 from keys.dsse import pae_sha256
 from keys.envelope import parse_header
 from keys.history import DirectoryHistory, DirectoryState
-from keys.timestamps import TimestampCheck
 from keys.signing import RequestSigningKey
+from keys.timestamps import TimestampCheck
 from schemas.acknowledgements import Acknowledgement
 from schemas.directory import HubAddress
 from schemas.envelope import Envelope
