@@ -134,7 +134,8 @@ async def _look_inside(home: Home, clock: Clock) -> AsyncIterator[Check]:
 async def _call_hub(line: Line, invitation: Invitation, clock: Clock) -> list[Check]:
     """One signed request by each desk; the first answer also tells the hub's time."""
     name = "line to the hub"
-    url = invitation.hub.url
+    directory = line.state.directory
+    url = invitation.hub.url if directory is None else directory.council.hub.url
     checks: list[Check] = []
     for desk, client in line.clients.items():
         try:

@@ -301,7 +301,7 @@ class LiveHub:
                 raise RuntimeError(f"{desk} has no sealing key")
             slots[desk] = (record.keyid, SealingPublicKey.from_bytes(record.public_key))
         arguments: dict[str, Any] = {
-            "identity": self.desks[outgoing.sender].node,
+            "identity": changes.get("identity") or self.desks[outgoing.sender].node,
             "directory": self.directory_ref,
             "created": self.moment(),
         }

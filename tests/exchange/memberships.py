@@ -1,4 +1,4 @@
-"""What a member's people do with its file while its node runs: they sign further versions, and have them published.
+"""What a member's people do with its file while its node runs: they sign, and have it published.
 
 The member's key of a `LiveNode` was made by it, and is taken from it here, as people hold it elsewhere.
 """

@@ -20,6 +20,7 @@ from broker.hub.watching import why_not_ready as why_hub_not_ready
 from broker.node.clock import utc_now
 from broker.node.doctor import diagnose_node
 from broker.node.home import DATABASE_KEY_NAME
+from broker.node.line import Line
 from broker.operating import operator_served
 from broker.settings import CommandNotices, Listen, Notices, load_node, write_whole
 from keys.keystore import Keystore
@@ -327,8 +328,25 @@ def test_another_schema(node_copy: Path, hub_copy: Path, schema: str, grade: Gra
         assert wrong(ask_hub(hub_copy))["schema"] == grade
 
 
-def test_a_hub_that_is_off(exchange: Exchange, node_copy: Path) -> None:
+def _nowhere_else(_line: Line) -> None:
+    """The directory in force has no other address and certificate than the invitation."""
+
+
+def test_where_the_directory_says_that_the_hub_is(exchange: Exchange, node_copy: Path) -> None:
+    """An invitation that has grown old does no harm: the directory in force names the hub's address."""
+    invitation = exchange[0].invitation
+    address = invitation.hub.model_copy(update={"url": f"https://127.0.0.1:{free_port()}"})
+    write_whole(
+        node_copy / "invitation.json", dump_json(invitation.model_copy(update={"hub": address}))
+    )
+    assert "line to the hub" not in wrong(ask_node(node_copy))
+
+
+def test_a_hub_that_is_off(
+    exchange: Exchange, node_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A node without a line says so; it may still look at itself."""
+    monkeypatch.setattr(Line, "aim", _nowhere_else)
     invitation = exchange[0].invitation
     address = invitation.hub.model_copy(update={"url": f"https://127.0.0.1:{free_port()}"})
     write_whole(
@@ -339,8 +357,11 @@ def test_a_hub_that_is_off(exchange: Exchange, node_copy: Path) -> None:
     assert "own keys" in [check.name for check in checks]
 
 
-def test_a_hub_under_another_certificate(exchange: Exchange, node_copy: Path) -> None:
+def test_a_hub_under_another_certificate(
+    exchange: Exchange, node_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A node that does not trust the hub's certificate gets no line, and is told why."""
+    monkeypatch.setattr(Line, "aim", _nowhere_else)
     invitation = exchange[0].invitation
     other = (node_copy / "tls.crt").read_text("ascii")
     address = invitation.hub.model_copy(update={"tls_trust": other})

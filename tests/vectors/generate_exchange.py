@@ -170,7 +170,7 @@ class Exchange:
                     {
                         "desk": place["desk"],
                         "place": place_hash(place),
-                        "policies": ["states-to-states"],
+                        "policies": ["standing-mechanism"],
                     }
                     for place in self.places
                 ],

@@ -83,7 +83,9 @@ def desk_entity(desk: str, kind: str, functions: list[str], tlp: str, rank: int)
             "member": desk.split("/", maxsplit=1)[0],
             "kind": {"type": "MemberKind", "id": kind},
             "functions": [{"type": "Function", "id": name} for name in functions],
-            "groups": ["north-africa"],
+            "groups": ["tripoli"],
+            "channels": [],
+            "operations": [],
             "ceiling": {
                 "tlp": {"type": "Tlp", "id": tlp},
                 "tlp_rank": rank,
@@ -124,7 +126,7 @@ def cedar_vector() -> Object:
             {
                 "resource": desk_entity("dz/main", "state", ["main"], "red", 4),
                 "allowed": True,
-                "policies": ["states-to-states"],
+                "policies": ["standing-mechanism"],
             },
             {
                 "resource": desk_entity("ly/customs", "state", ["customs"], "green", 1),
@@ -139,7 +141,7 @@ def cedar_vector() -> Object:
             {
                 "resource": desk_entity("dz/archive", "state", [], "red", 4),
                 "allowed": False,
-                "policies": ["no-permit"],
+                "policies": ["no-function-no-bulletin"],
             },
         ],
     }

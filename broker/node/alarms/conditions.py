@@ -33,6 +33,9 @@ from schemas.scalars import format_time
 UNREACHABLE_AFTER: Final = timedelta(minutes=3)
 """A hub that is restarted, or a line that is cut for a moment, wakes nobody."""
 
+NEW_IDENTITY_GRACE: Final = timedelta(minutes=10)
+"""A desk that got new keys announces a sealing key within a minute; only a longer wait needs a person."""
+
 KEY_GRACE: Final = timedelta(days=5)
 """A sealing key is renewed at 30 days; one that is older by this is not renewed at all."""
 
@@ -214,6 +217,19 @@ def _hub(line: Line, now: datetime) -> dict[AlarmKind, dict[str, str]]:
     return found
 
 
+def _just_renamed(state: DirectoryState, desk: str, now: datetime) -> bool:
+    """Whether a desk has just got another node identity, which is about to announce its first key."""
+    view = None if state.directory is None else state.directory.desk(desk, now)
+    newest = state.sealing_keys(desk)[-1]
+    since = state.in_force_since
+    return (
+        view is not None
+        and view.node_keyid not in (None, newest.signer)
+        and since is not None
+        and now - since < NEW_IDENTITY_GRACE
+    )
+
+
 def _sealing_keys(
     state: DirectoryState, home: Home, now: datetime
 ) -> dict[AlarmKind, dict[str, str]]:
@@ -228,9 +244,9 @@ def _sealing_keys(
             continue
         usable = state.sealing_key(desk, now)
         if desk in home.desks:
-            if usable is None:
+            if usable is None and not _just_renamed(state, desk, now):
                 own[desk] = "no sealing key is usable"
-            elif now - usable.not_before > old_after:
+            elif usable is not None and now - usable.not_before > old_after:
                 own[desk] = (
                     f"made {format_time(usable.not_before)}; ends {format_time(usable.not_after)}"
                 )

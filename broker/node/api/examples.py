@@ -74,7 +74,7 @@ _VERIFIED: Final = {
     "origin": "tripoli-demo/exchange/1",
     "index": 17,
     "leaf": _HASH,
-    "policies": ["states-to-states"],
+    "policies": ["standing-mechanism"],
     "witnessed": False,
     "received": "2026-11-24T22:00:02Z",
     "read": "2026-11-24T22:05:00Z",
@@ -93,7 +93,7 @@ _STEPS: Final = [
     {
         "state": "accepted",
         "at": "2026-11-24T22:00:01Z",
-        "policies": ["states-to-states"],
+        "policies": ["standing-mechanism"],
         "envelope": _ENVELOPE,
     },
 ]
@@ -122,7 +122,7 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
         "allowed": False,
         "recipients": [
             {"desk": "auc/main", "allowed": False, "policies": ["observers-clear-and-green-only"]},
-            {"desk": "tn/main", "allowed": True, "policies": ["states-to-states"]},
+            {"desk": "tn/main", "allowed": True, "policies": ["standing-mechanism"]},
         ],
     },
     SentList: {"bulletins": [{**_SUMMARY, **_TIMES, "recipients": _STATES}], "next": 41},

@@ -154,7 +154,7 @@ class AuditWorld(TrustWorld):
         try:
             policies = admit(statement, header, self.known().newest, self.now)
         except Problem:
-            policies = dict.fromkeys(header.desks, ("states-to-states",))
+            policies = dict.fromkeys(header.desks, ("standing-mechanism",))
         recipients = tuple(
             AcceptedRecipient(
                 desk=desk, place=self._next_place(header.from_, desk), policies=policies[desk]

@@ -111,7 +111,7 @@ def test_check_with_recipients_asks_the_node(barid: Barid, document: Path, node:
         "id": new_id(),
         "allowed": False,
         "recipients": [
-            {"desk": "tn/main", "allowed": True, "policies": ["states-to-states"]},
+            {"desk": "tn/main", "allowed": True, "policies": ["standing-mechanism"]},
             {"desk": "tn/judicial", "allowed": False, "policies": ["some-rule"]},
         ],
     }
@@ -120,7 +120,7 @@ def test_check_with_recipients_asks_the_node(barid: Barid, document: Path, node:
     result = barid("bulletin", "check", document, *to, *node.options)
     assert result.exit_code == Exit.REFUSED
     assert [line.split() for line in result.stdout.splitlines()[1:]] == [
-        ["tn/main", "yes", "states-to-states"],
+        ["tn/main", "yes", "standing-mechanism"],
         ["tn/judicial", "NO", "some-rule"],
     ]
 

@@ -44,7 +44,7 @@ def received(**members: Any) -> dict[str, Any]:
         "origin": "tripoli-test/exchange/1",
         "index": 41,
         "leaf": "c" * 64,
-        "policies": ["states-to-states"],
+        "policies": ["standing-mechanism"],
         "witnessed": False,
         "received": AT,
         "read": AT,
@@ -165,7 +165,7 @@ def test_place_in_the_log_is_shown(barid: Barid, node: FakeNode) -> None:
     shown = read(barid, node, received())
     assert f"entry 41 of tripoli-test/exchange/1, leaf {'c' * 64}" in shown
     assert "a" * 64 in shown
-    assert "states-to-states" in shown
+    assert "standing-mechanism" in shown
 
 
 def test_json_is_what_the_node_said(barid: Barid, node: FakeNode) -> None:

@@ -91,7 +91,7 @@ class LoggingWorld(SendingWorld):
         statement = statement_of(envelope)
         header = parse_header(statement)
         check = changed.pop("check", True)
-        permitted: tuple[str, ...] = ("states-to-states",)
+        permitted: tuple[str, ...] = ("standing-mechanism",)
         policies = dict.fromkeys(header.desks, permitted)
         if check:
             check_sealed_bytes(header, envelope.slots, envelope.body)

@@ -91,7 +91,7 @@ def test_check_answers_per_recipient_and_stores_nothing(agency: Agency) -> None:
         "allowed": False,
         "recipients": [
             {"desk": "dz/main", "allowed": False, "policies": ["release-to-listed-members-only"]},
-            {"desk": "ly/main", "allowed": True, "policies": ["states-to-states"]},
+            {"desk": "ly/main", "allowed": True, "policies": ["standing-mechanism"]},
         ],
         "warnings": [],
     }

@@ -40,7 +40,7 @@ def test_a_bulletin_is_accepted_for_all_its_recipients(bench: Bench) -> None:
     assert (envelope.state, envelope.entry_index) == ("accepted", 0)
     with reading(bench.home.engine) as connection:
         steps = deliveries_of(connection, "ly/main", bulletin)[0].steps
-    assert steps[-1].policies == ("states-to-states",)
+    assert steps[-1].policies == ("standing-mechanism",)
 
 
 def test_a_desk_without_key_waits_and_the_others_get_theirs(bench: Bench) -> None:

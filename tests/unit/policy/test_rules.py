@@ -102,7 +102,7 @@ def test_word_outside_the_schema_denies() -> None:
     newer = policy_text.replace('Function::"customs", ', "")
     rules = AccessRules.load(newer, older)
     decisions = rules.decide_each(TN_MAIN, (LY_CUSTOMS, LY_MAIN), ORDINARY)
-    assert decisions == (UNDECIDED, Decision(allowed=True, policies=("states-to-states",)))
+    assert decisions == (UNDECIDED, Decision(allowed=True, policies=("standing-mechanism",)))
 
 
 def test_kind_outside_the_schema_denies() -> None:
@@ -131,7 +131,7 @@ def test_decisions_do_not_depend_on_company(shipped: AccessRules) -> None:
 
 def test_same_recipient_twice(shipped: AccessRules) -> None:
     """Answers come in the order asked, once for each that was asked for."""
-    yes = Decision(allowed=True, policies=("states-to-states",))
+    yes = Decision(allowed=True, policies=("standing-mechanism",))
     no = Decision(allowed=False, policies=("no-permit",))
     recipients = (LY_MAIN, PARTIES["tn/idle"], LY_MAIN)
     assert shipped.decide_each(TN_MAIN, recipients, ORDINARY) == (yes, no, yes)
@@ -182,7 +182,7 @@ def test_decide_all(shipped: AccessRules, header_to: Callable[..., Header]) -> N
     assert list(decisions.items()) == [
         ("auc/observer", Decision(allowed=True, policies=("states-to-observers",))),
         ("ly/audit", Decision(allowed=False, policies=("auditors-receive-no-bulletins",))),
-        ("ly/main", Decision(allowed=True, policies=("states-to-states",))),
+        ("ly/main", Decision(allowed=True, policies=("standing-mechanism",))),
     ]
 
 
