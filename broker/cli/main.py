@@ -21,6 +21,7 @@ from broker.cli import (
     lifecycle,
     member,
     node,
+    policy,
     release,
     trust,
 )
@@ -102,6 +103,7 @@ app.add_typer(node.app, name="node")
 app.add_typer(hub.app, name="hub")
 app.add_typer(trust.app, name="trust")
 app.add_typer(member.app, name="member")
+app.add_typer(policy.app, name="policy")
 app.add_typer(auditor.app, name="audit")
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 fit_help(app)

@@ -60,8 +60,11 @@ class Looks:
             what: what is sent, as `cedar_context` writes it.
 
         Returns:
-            None where the schema does not describe a desk, or what is sent: the rules cannot be asked then.
+            None where the rules cannot be asked: the schema does not describe a desk, or what is sent.
         """
+        if sender.desk == recipient.desk and sender != recipient:
+            # Two accounts of one desk: which of them is true, the rules cannot say.
+            return None
         principal = self._desk("principal", sender)
         resource = self._desk("resource", recipient)
         context = None if principal is None else self._content(what, sender)

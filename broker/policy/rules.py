@@ -122,7 +122,13 @@ class AccessRules:
     def _ask(self, sender: Party, recipients: Sequence[Party], what: str) -> list[Decision]:
         loaded = self._loaded
         requests = [cedar_request(sender.desk, recipient.desk, what) for recipient in recipients]
-        entities = self._entities_of({sender, *recipients})
+        try:
+            entities = self._entities_of({sender, *recipients})
+        except ValueError:
+            # Two accounts of one desk among the recipients: each is asked about alone.
+            if len(recipients) == 1:
+                return [_UNDECIDED]
+            return [self._ask(sender, (recipient,), what)[0] for recipient in recipients]
         results = cedarpy.is_authorized_batch(requests, loaded.policies, entities, loaded.schema)
         return [self._decision(result) for result in results]
 

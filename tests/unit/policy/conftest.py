@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from broker.policy.cases import ORDINARY
 from broker.policy.rules import AccessRules, default_texts
 from schemas.envelope import BodyRef, BulletinRef, DirectoryRef, Header, Recipient
+from tests.unit.policy.examples import ORDINARY
 
 _HASH = "0" * 64
 _UUID = "01932a50-0000-7000-8000-000000000000"

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from broker.policy.cases import ORDINARY, marked
 from broker.policy.context import Party, cedar_context, cedar_entity, context_of, party_of
 from schemas.bulletin.vocabularies import Caveat, Classification, DeskFunction, Tlp
 from schemas.directory import (
@@ -24,6 +23,7 @@ from schemas.directory import (
     Names,
 )
 from schemas.envelope import Header
+from tests.unit.policy.examples import AT, ORDINARY, marked
 
 _NAMES = Names(ar="a", fr="a", en="a")
 
@@ -67,7 +67,7 @@ def council() -> Council:
 
 def test_party_of(council: Council) -> None:
     """A desk has its member's kind, ceiling and groups, and its own functions."""
-    assert party_of(council, "tn/main") == Party(
+    assert party_of(council, "tn/main", AT) == Party(
         desk="tn/main",
         kind="state",
         functions=(DeskFunction.CUSTOMS, DeskFunction.MAIN),
@@ -75,7 +75,7 @@ def test_party_of(council: Council) -> None:
         classification_ceiling=Classification.RESTRICTED,
         groups=("all", "sahel"),
     )
-    observer = party_of(council, "auc/observer")
+    observer = party_of(council, "auc/observer", AT)
     assert observer is not None
     assert (observer.member, observer.kind, observer.tlp_ceiling, observer.groups) == (
         "auc",
@@ -88,12 +88,12 @@ def test_party_of(council: Council) -> None:
 @pytest.mark.parametrize("desk", ["tn/police", "ly/main", "tn", "tn/", "", "tn/main/x"])
 def test_unknown_desks(desk: str, council: Council) -> None:
     """A desk to which the council grants nothing is no party."""
-    assert party_of(council, desk) is None
+    assert party_of(council, desk, AT) is None
 
 
 def test_desk_without_functions(council: Council) -> None:
     """A desk that is listed with no function is a party that can do nothing."""
-    idle = party_of(council, "tn/idle")
+    idle = party_of(council, "tn/idle", AT)
     assert idle is not None
     assert idle.functions == ()
 
@@ -144,7 +144,7 @@ def test_cedar_context() -> None:
 
 def test_cedar_entity(council: Council) -> None:
     """A desk is one entity, without parents, with all that the council grants."""
-    party = party_of(council, "auc/observer")
+    party = party_of(council, "auc/observer", AT)
     assert party is not None
     assert json.loads(cedar_entity(party)) == {
         "uid": {"type": "Desk", "id": "auc/observer"},
@@ -153,6 +153,8 @@ def test_cedar_entity(council: Council) -> None:
             "kind": {"type": "MemberKind", "id": "organisation"},
             "functions": [{"type": "Function", "id": "observer"}],
             "groups": ["all"],
+            "channels": [],
+            "operations": [],
             "ceiling": {
                 "tlp": {"type": "Tlp", "id": "green"},
                 "tlp_rank": 1,
@@ -162,3 +164,21 @@ def test_cedar_entity(council: Council) -> None:
         },
         "parents": [],
     }
+
+
+def test_an_operation_ends_at_its_second(council: Council) -> None:
+    """A joint operation is one until the second before it ends; a channel and a grouping stay."""
+    ends = AT + timedelta(hours=1)
+    groups = {
+        **council.groups,
+        "joint": Group(names=_NAMES, kind="operation", members=("tn",), until=ends),
+        "line": Group(names=_NAMES, kind="bilateral", members=("auc", "tn")),
+    }
+    wider = council.model_copy(update={"groups": groups})
+    before = party_of(wider, "tn/main", ends - timedelta(seconds=1))
+    after = party_of(wider, "tn/main", ends)
+    assert before is not None
+    assert after is not None
+    assert (before.operations, after.operations) == (("joint",), ())
+    assert (before.channels, after.channels) == (("line",), ("line",))
+    assert before.groups == after.groups == ("all", "sahel")

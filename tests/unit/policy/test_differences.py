@@ -1,0 +1,187 @@
+"""A change of the directory is told in words that a governor understands, and nothing of it is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from broker.policy.differences import Report, describe
+from broker.policy.rules import default_cases, default_texts
+from keys.directory import Directory
+from keys.signing import SigningIdentity
+from schemas.bulletin.vocabularies import Tlp
+from schemas.directory import Council, Group, IdentityKey, MemberFile
+from tests.exchange.trust_world import START, TrustWorld
+
+DIGITS = 64
+
+
+@pytest.fixture(scope="module")
+def before() -> Directory:
+    """A directory in force, with the shipped rules and table."""
+    world = TrustWorld()
+    world.policy_text, world.schema_text = default_texts()
+    world.publish()
+    world.change_council()
+    world.publish()
+    directory = world.state().directory
+    assert directory is not None
+    part = replace(directory.council_part, cases_text=default_cases())
+    return replace(directory, council_part=part)
+
+
+def _council(before: Directory, change: Callable[[Council], Council]) -> Directory:
+    part = replace(before.council_part, council=change(before.council))
+    return replace(before, council_part=part)
+
+
+def _file(before: Directory, member: str, **changes: Any) -> Directory:
+    part = before.member_parts[member]
+    changed = replace(part, file=part.file.model_copy(update=changes))
+    return replace(before, member_parts={**before.member_parts, member: changed})
+
+
+def _told(before: Directory | None, after: Directory) -> Report:
+    return describe(before, after, START)
+
+
+def _sentences(report: Report) -> str:
+    return "\n".join(report.lines())
+
+
+def _identity() -> IdentityKey:
+    return SigningIdentity.generate().public
+
+
+def test_nothing_changes(before: Directory) -> None:
+    """The same directory twice says so."""
+    report = _told(before, before)
+    assert (report.changes, report.effects, report.texts, report.versions) == ((), (), (), {})
+    assert "nothing changes" in _sentences(report)
+
+
+def test_a_group_silently_extended_is_told(before: Directory) -> None:
+    """A new member of a group is a line of its own, and what that opens another."""
+
+    def extend(council: Council) -> Council:
+        group = council.groups["tripoli"]
+        wider = group.model_copy(update={"members": tuple(sorted((*group.members, "un")))})
+        seat = council.members["un"].model_copy(update={"kind": "state"})
+        return council.model_copy(
+            update={
+                "groups": {**council.groups, "tripoli": wider},
+                "members": {**council.members, "un": seat},
+            }
+        )
+
+    told = _sentences(_told(before, _council(before, extend)))
+    assert "un" in told.partition("What desks can exchange")[0]
+    assert "opened: " in told.partition("What desks can exchange")[2]
+
+
+def test_every_field_of_the_council_is_told(before: Directory) -> None:
+    """Whatever is changed in council.json, some line says it."""
+    council = before.council
+    seat = council.members["ly"]
+    changes: dict[str, dict[str, Any]] = {
+        "ceiling": {
+            "members": {
+                **council.members,
+                "ly": seat.model_copy(
+                    update={"ceiling": seat.ceiling.model_copy(update={"tlp": Tlp.GREEN})}
+                ),
+            }
+        },
+        "suspended": {
+            "members": {**council.members, "ly": seat.model_copy(update={"suspended": True})}
+        },
+        "left": {"members": {m: s for m, s in council.members.items() if m != "ly"}},
+        "name": {
+            "members": {
+                **council.members,
+                "ly": seat.model_copy(
+                    update={"names": seat.names.model_copy(update={"fr": "Autre"})}
+                ),
+            }
+        },
+        "grant": {
+            "members": {
+                **council.members,
+                "ly": seat.model_copy(update={"desks": {**seat.desks, "harbour": ()}}),
+            }
+        },
+        "operation": {
+            "groups": {
+                **council.groups,
+                "joint": Group(
+                    names=seat.names,
+                    kind="operation",
+                    members=("ly", "tn"),
+                    until=START + timedelta(days=30),
+                ),
+            }
+        },
+        "grace": {"grace_seconds": council.grace_seconds + 1},
+        "deadline": {
+            "deadlines_seconds": council.deadlines_seconds.model_copy(update={"flash": 1})
+        },
+        "hub": {"hub": council.hub.model_copy(update={"tls_trust": "another"})},
+        "governors": {"governors": {"ab" * 32: "ly"}},
+        "logs": {"logs": council.logs.model_copy(update={"generation": 2})},
+    }
+    for name, update in changes.items():
+        part = replace(before.council_part, council=council.model_copy(update=update))
+        assert _told(before, replace(before, council_part=part)).changes, name
+
+
+def test_every_field_of_a_member_is_told(before: Directory) -> None:
+    """Whatever a member changes in its file, some line says it; keys in full."""
+    file: MemberFile = before.members["ly"]
+    desk = file.desks["main"]
+    new = _identity()
+    changes: dict[str, dict[str, Any]] = {
+        "node": {"node": new},
+        "request": {"request": bytes(range(32))},
+        "release": {"release": (new,), "release_threshold": 1},
+        "names": {"names": desk.names.model_copy(update={"en": "Other"})},
+        "deputy": {"deputy": "ly/judicial"},
+        "versions": {"bulletin_versions": (1, 2)},
+        "profile": {"profile": desk.profile.model_copy(update={"area": ("LY",)})},
+    }
+    for name, update in changes.items():
+        desks = {**file.desks, "main": desk.model_copy(update=update)}
+        report = _told(before, _file(before, "ly", desks=desks))
+        assert report.changes, name
+        assert all(change.subject.startswith("ly") for change in report.changes), name
+    revoked = _told(before, _file(before, "ly", revoked=("cd" * 32,)))
+    assert "cd" * 32 in _sentences(revoked)
+    gone = _told(before, _file(before, "ly", desks={"main": desk}))
+    assert "ly/judicial" in _sentences(gone)
+
+
+def test_changed_rules_are_told(before: Directory) -> None:
+    """A rule that comes, goes or changes is named with its sentence, and its text is shown."""
+    part = before.council_part
+    without = part.policy_text.replace("context.personal_data };", "false };", 1)
+    more = '\n// For harbours.\n@id("harbours")\npermit (principal, action, resource) when { false };\n'
+    after = replace(before, council_part=replace(part, policy_text=without + more))
+    report = _told(before, after)
+    told = _sentences(report)
+    assert "new rule harbours: For harbours." in told
+    assert "is changed" in told
+    assert [text.path for text in report.texts] == ["policy.cedar"]
+    assert any(line.startswith("+") and "harbours" in line for line in report.texts[0].lines)
+
+
+def test_a_first_directory_is_all_new(before: Directory) -> None:
+    """Everything is told of a directory that follows none, and what the rules open."""
+    report = _told(None, before)
+    told = _sentences(report)
+    assert "governors sign who the governors are" in told
+    assert "new desk ly/main" in told
+    assert report.effects
+    assert report.to_plain()["versions"]["targets"] == (0, before.versions["targets"])
