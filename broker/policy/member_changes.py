@@ -34,14 +34,21 @@ def member_changes(before: MemberPart | None, after: MemberPart) -> Iterator[Cha
         else:
             yield from _desk(desk, desks_before.get(unit), new.desks[unit], exchange)
     yield from _revocations(old, new)
-    names_before = to_plain(old).get("classification_names", {}) if old else {}
-    names = to_plain(new)["classification_names"]
-    for path, was, will in plain_differences(names_before, names):
-        yield Change("member", member, f"{member}: national name of {path}: {will} (before: {was})")
+    yield from _level_names(old, new)
     if before is None or before.expires != after.expires:
         until = f" (before: {format_time(before.expires)})" if before else ""
         text = f"the file of {member} holds until {format_time(after.expires)}{until}"
         yield Change("expiry", member, text)
+
+
+def _level_names(old: MemberFile | None, new: MemberFile) -> Iterator[Change]:
+    member, names = new.member, to_plain(new)["classification_names"]
+    if old is None:
+        told = ", ".join(f"{level}: {said['fr']}" for level, said in names.items())
+        yield Change("member", member, f"{member} calls the levels: {told or 'nothing of its own'}")
+        return
+    for path, was, will in plain_differences(to_plain(old)["classification_names"], names):
+        yield Change("member", member, f"{member}: national name of {path}: {will} (before: {was})")
 
 
 def _revocations(old: MemberFile | None, new: MemberFile) -> Iterator[Change]:
