@@ -70,8 +70,9 @@ def test_a_group_silently_extended_is_told(before: Directory) -> None:
 
     def with_members(*members: str) -> Directory:
         def change(council: Council) -> Council:
+            # In no other grouping, so that nothing else permits it already.
             group = council.groups["tripoli"].model_copy(update={"members": members})
-            return council.model_copy(update={"groups": {**council.groups, "tripoli": group}})
+            return council.model_copy(update={"groups": {"tripoli": group}})
 
         return _council(before, change)
 
