@@ -43,7 +43,7 @@ demo: setup  ## Play an exchange: nine states, a hub and an auditor, all on this
 	@$(BIN)/barid demo
 
 .PHONY: test
-test: setup setup-image-tools setup-bench-tools setup-fault-tools  ## Run every test; the last line says what was skipped and why
+test: setup setup-image-tools setup-bench-tools setup-fault-tools setup-token-tools  ## Run every test; the last line says what was skipped and why
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -q $(TESTS)
 
 .PHONY: soak
@@ -127,3 +127,7 @@ setup-fault-tools:  ## Install what the tests of power cuts need (as root on Deb
 clean:  ## Remove what was made here, .venv too
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: setup-token-tools
+setup-token-tools:  ## Install the token in software that the tests sign with (as root on Debian)
+	@$(call apt_install,softhsm2-util,softhsm2)

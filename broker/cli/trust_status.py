@@ -104,7 +104,7 @@ def _status_rows(
         ("targets", directory.council_part.expires),
     ):
         signed = signers_of(files[metadata_name(role, versions[role])], keys)
-        who = ", ".join(directory.council.governors.get(k, k[:8]) for k in signed)
+        who = ", ".join(sorted(directory.council.governors.get(k, k[:8]) for k in signed))
         rows.append((role, str(versions[role]), format_time(expires), who, needed))
     for member, part in sorted(directory.member_parts.items()):
         role = f"member-{member}"

@@ -6,10 +6,16 @@ May import typer's runner; fixtures and the tests of `barid trust` and `barid me
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from typer.testing import Result
+
+from schemas.entries import DirectoryPublished, parse_directory_entry
+from schemas.governance import DirectoryFile
+from schemas.loader import dump_json
 
 Barid = Callable[..., Result]
 """Runs `barid` in this process."""
@@ -94,3 +100,24 @@ def found_with_node(barid: Barid, folder: Path) -> None:
     trust = found(barid, folder, requests)
     run(barid, "node", "join", "--data", node, trust / "invitation.json")
     run(barid, "audit", "join", "--data", auditor, trust / "invitation.json")
+
+
+def directory_file(folder: Path) -> Path:
+    """The directory in force, out of the hub's database, as `barid trust fetch` would write it."""
+    with closing(sqlite3.connect(folder / "hub" / "hub.db")) as database:
+        files = dict(database.execute("SELECT name, data FROM trust_file"))
+        rows = database.execute(
+            "SELECT entry FROM entry WHERE log = 'directory' ORDER BY entry_index DESC"
+        )
+        entries = [parse_directory_entry(bytes(data)) for (data,) in rows]
+    newest = next(each for each in entries if isinstance(each, DirectoryPublished))
+    message = DirectoryFile(
+        v=1,
+        exchange=EXCHANGE,
+        root=newest.root,
+        snapshot=newest.snapshot,
+        files={name: bytes(data) for name, data in files.items() if "timestamp" not in name},
+    )
+    path = folder / "directory.json"
+    path.write_bytes(dump_json(message))
+    return path
