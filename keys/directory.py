@@ -85,6 +85,8 @@ class DeskView:
     bulletin_versions: tuple[int, ...]
     profile: Profile
     deputy: str | None
+    receives: bool
+    """Whether bulletins are meant to reach it: while none of its keys counts they wait for the next."""
 
     def without_keys(self) -> DeskView:
         """The same desk, none of whose keys counts."""
@@ -203,7 +205,8 @@ class Directory:
     def expand_group(self, group: str, at: datetime) -> tuple[str, ...]:
         """Give the desks of a group's members that have its function and can receive, sorted.
 
-        A suspended member's desks have no keys, so that they are not among them.
+        A desk whose keys do not count at the moment is among them, since it gets others; a suspended
+        member's desks are not.
 
         Raises:
             Problem: `unknown-recipient`: no such group, a joint operation that has ended, or nobody of it
@@ -218,7 +221,7 @@ class Directory:
         desks = []
         for desk in self.desks():
             view = self.desk(desk, at) if member_of(desk) in members else None
-            if view and view.node and found.function in view.functions:
+            if view and view.receives and found.function in view.functions:
                 desks.append(desk)
         if not desks:
             raise Problem(
@@ -276,6 +279,7 @@ class Directory:
             bulletin_versions=declared.bulletin_versions,
             profile=declared.profile,
             deputy=declared.deputy,
+            receives=declared.node is not None and not seat.suspended,
         )
 
     def _node(

@@ -46,9 +46,9 @@ def resolve(
 
 
 def can_receive(desk: str, directory: Directory, now: datetime) -> bool:
-    """Whether a desk of the directory has a node."""
+    """Whether bulletins may be meant for a desk: one whose keys were revoked waits for its next ones."""
     view = directory.desk(desk, now)
-    return view is not None and view.node is not None
+    return view is not None and view.receives
 
 
 def follow(original: Original, wanted: Collection[str], named: Sequence[str]) -> tuple[str, ...]:

@@ -205,15 +205,39 @@ def test_a_revocation_reaches_own_keys_only(world: TrustWorld) -> None:
     assert view.node is not None
 
 
+def _suspend(world: TrustWorld, *members: str) -> None:
+    """Have the council suspend some members."""
+
+    def change(council: Council) -> Council:
+        seats = {m: council.members[m].model_copy(update={"suspended": True}) for m in members}
+        return council.model_copy(update={"members": {**council.members, **seats}})
+
+    world.change_council(change)
+
+
 def test_a_group_expands_to_the_main_desks_that_can_receive(world: TrustWorld) -> None:
-    """The League of Arab States has six members here, of which a revoked desk is left out."""
+    """Of the League's six members here a suspended one is left out; one with a revoked node waits."""
     expected = ("dz/main", "eg/main", "ly/main", "ma/main", "mr/main", "tn/main")
     assert world.directory().expand_group("arab_league", START) == expected
     node = world.desks["eg/main"].node
     assert node is not None
     _revoke(world, "eg", node.keyid(world.exchange))
-    without = tuple(desk for desk in expected if desk != "eg/main")
+    assert world.directory().expand_group("arab_league", START) == expected
+    _suspend(world, "ly")
+    without = tuple(desk for desk in expected if desk != "ly/main")
     assert world.directory().expand_group("arab_league", START) == without
+
+
+def test_a_suspended_members_keys_do_not_count(world: TrustWorld) -> None:
+    """While it is suspended its desks have neither node identity nor request key, and no sealing key."""
+    _suspend(world, "ly")
+    directory = world.directory()
+    view = directory.desk("ly/main", START)
+    assert view is not None
+    assert (view.node, view.request_key, view.release, view.receives) == (None, None, (), False)
+    other = directory.desk("tn/main", START)
+    assert other is not None
+    assert other.node is not None
 
 
 def test_an_unknown_group_is_an_error(world: TrustWorld) -> None:
@@ -225,8 +249,9 @@ def test_an_unknown_group_is_an_error(world: TrustWorld) -> None:
 
 def test_a_group_of_which_nobody_can_receive_is_an_error(world: TrustWorld) -> None:
     """An empty list of recipients never passes for a list."""
+    _suspend(world, "dz", "eg", "ly", "ma", "mr", "tn")
     with pytest.raises(Problem, match="can receive"):
-        world.directory().expand_group("arab_league", world.expires)
+        world.directory().expand_group("arab_league", START)
 
 
 def test_directories_are_the_same_for_members_whose_files_did_not_change(world: TrustWorld) -> None:
