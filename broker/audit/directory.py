@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from broker.audit.changes import DirectoryChange, change_of
 from broker.audit.leaves import OpenedLeaf
 from broker.audit.order import EntryTimes
 from broker.audit.rules import RULES, Findings
@@ -20,6 +21,8 @@ from keys.directory import Directory
 from keys.dsse import pae_sha256
 from keys.history import DirectoryHistory
 from keys.history import Finding as HistoryFinding
+from keys.trust import read_initial_root
+from keys.tuf_files import metadata_name
 from schemas.directory import Invitation
 from schemas.entries import DeskSealingKey, DirectoryLogEntry, parse_directory_entry
 from schemas.errors import ConfigurationError, ParseError
@@ -66,6 +69,9 @@ class DirectoryAudit:
         )
         self.heads: list[ExchangeHead] = []
         self.counts: Counter[str] = Counter()
+        self.changes: list[DirectoryChange] = []
+        root = invitation.root
+        self._root_file = {metadata_name("root", read_initial_root(root).version): root}
 
     def skip(self) -> None:
         """Take note of a leaf that did not open: nothing behind it can be judged."""
@@ -76,7 +82,8 @@ class DirectoryAudit:
 
         1. Its time and its view of the exchange log do not run backwards.
         2. Folded into the history, it breaks no rule of directories and sealing keys.
-        3. A directory that came into force names the logs that are audited, and its rules load.
+        3. A directory that came into force names the logs that are audited, and its rules load; what it
+           changed, and who signed it, is kept for the report.
 
         Args:
             fetch: gives a trust file by name, up to a size in bytes.
@@ -85,7 +92,13 @@ class DirectoryAudit:
             TrustFileMissing: nothing was changed; `give_up` goes on without the file.
         """
         before = self.history.newest.directory
-        folded = () if self._stopped else self._fold(leaf, fetch)
+        read = dict(self._root_file)
+
+        def reading(name: str, size_bytes_max: int) -> bytes:
+            read[name] = fetch(name, size_bytes_max)
+            return read[name]
+
+        folded = () if self._stopped else self._fold(leaf, reading)
         in_order = self._check_promises(leaf)
         for finding in folded:
             # The history finds the same again, in the words of its own.
@@ -95,6 +108,9 @@ class DirectoryAudit:
         directory = self.history.newest.directory
         if directory is not None and directory is not before:
             self._check_directory(leaf.index, directory)
+            since = self.history.newest.in_force_since
+            if since is not None:
+                self.changes.append(change_of(before, directory, leaf.index, since, read))
 
     def give_up(self, leaf: OpenedLeaf, detail: str) -> None:
         """Go on without a trust file that the hub does not serve."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from broker.audit.changes import remarks_on
 from broker.audit.directory import DirectoryAudit
 from broker.audit.exchange import DirectoryLimits, ExchangeAudit, ExchangeCounts
 from broker.audit.growth import Growth
@@ -119,10 +120,16 @@ class _Audit:
             directory=self._audited(directory, "directory"),
             exchange_log=self._audited(exchange, "exchange"),
             directory_entries=self._directory.counts,
+            changes=tuple(self._directory.changes),
+            remarks=self._remarks(),
             counts=counts,
             witnesses=self._witnesses(),
             seconds=time.monotonic() - started,
         )
+
+    def _remarks(self) -> tuple[str, ...]:
+        directory = self._directory.history.newest.directory
+        return () if directory is None else remarks_on(directory, self._now)
 
     async def _checkpoints(self) -> tuple[_Told | None, _Told | None]:
         """Both checkpoints of one moment: the directory log did not move around the exchange log's.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -22,6 +22,9 @@ from schemas.scalars import format_time
 if TYPE_CHECKING:
     from broker.audit.report import AuditedLog, AuditReport
     from broker.audit.setup import Auditor
+
+CHANGES_SHOWN: Final = 5
+"""Lines of one change that are told unless all are asked for."""
 
 app = typer.Typer(
     no_args_is_help=True, help="The auditor: verify both logs without trusting the hub."
@@ -81,12 +84,24 @@ Examples:
 
   barid audit verify --data AUD
 
+  barid audit verify --data AUD --changes
+
   barid audit verify --data AUD --json > report.json
 
 Ends 0 when nothing is found, 3 when something is, 4 when the hub does not answer.""",
 )
-def verify(data: Data, as_json: AsJson = False) -> None:
-    """Download both logs, check everything in them, and say what is wrong, with index and rule."""
+def verify(
+    data: Data,
+    as_json: AsJson = False,
+    changes: Annotated[
+        bool,
+        typer.Option("--changes", help="Tell all of each change of the directory, and its effect."),
+    ] = False,
+) -> None:
+    """Download both logs, check everything in them, and say what is wrong, with index and rule.
+
+    Each change of the directory is told: what it changed, who signed it, what it opened and closed.
+    """
     from broker.audit.setup import open_auditor
 
     report = asyncio.run(
@@ -95,7 +110,7 @@ def verify(data: Data, as_json: AsJson = False) -> None:
     if as_json:
         print_json(report.to_plain())
     else:
-        _show(report)
+        _show(report, whole=changes)
     if not report.is_sound:
         raise typer.Exit(Exit.FINDINGS)
 
@@ -110,7 +125,7 @@ async def _verify(auditor: Auditor, data: Path) -> AuditReport:
         return await verify_exchange(hub, auditor.invitation, SeenStore(data), utc_now)
 
 
-def _show(report: AuditReport) -> None:
+def _show(report: AuditReport, *, whole: bool) -> None:
     from broker.audit.rules import RULES
 
     if report.is_sound:
@@ -128,11 +143,30 @@ def _show(report: AuditReport) -> None:
     _show_log("directory log", report.directory)
     _show_log("exchange log", report.exchange_log)
     _show_counts(report)
+    _show_changes(report, whole=whole)
     if not report.is_witnessed:
         say(
             "Unwitnessed: a test exchange; nobody but this auditor watches for a hub with two faces."
         )
     say(f"Verified in {report.seconds:.2f} s.")
+
+
+def _show_changes(report: AuditReport, *, whole: bool) -> None:
+    changes = [each for each in report.changes if not each.is_renewal]
+    renewals = len(report.changes) - len(changes)
+    say(f"Changes of the directory: {len(changes)}, and {renewals} renewals by the hub alone")
+    for change in changes:
+        signed = "; ".join(f"{role} by {', '.join(who)}" for role, who in change.signers.items())
+        say(f"  entry {change.index}, {format_time(change.at)}: {signed}")
+        told = [each.text for each in change.report.changes]
+        told += [effect.sentence() for effect in change.report.effects]
+        shown = told if whole else told[:CHANGES_SHOWN]
+        for line in shown:
+            say(f"    {line}")
+        if len(told) > len(shown):
+            say(f"    and {len(told) - len(shown)} more: `barid audit verify --changes` tells all")
+    for remark in report.remarks:
+        say(f"To look at: {remark}")
 
 
 def _show_log(name: str, log: AuditedLog | None) -> None:

@@ -21,6 +21,7 @@ from keys.sealing import SealingPrivateKey, open_slot
 from keys.signing import SigningIdentity
 from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
+from schemas.envelope import Header
 from schemas.errors import Problem, VerificationError
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import dump_json, parse

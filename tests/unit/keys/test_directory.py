@@ -213,6 +213,7 @@ def _suspend(world: TrustWorld, *members: str) -> None:
         return council.model_copy(update={"members": {**council.members, **seats}})
 
     world.change_council(change)
+    world.publish()
 
 
 def test_a_group_expands_to_the_main_desks_that_can_receive(world: TrustWorld) -> None:
