@@ -6,7 +6,7 @@ May import httpx, `keys` and `schemas`; the hub's client is built on it, and not
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -86,6 +86,8 @@ class SignedCalls:
             (key,),
         )
         self._ways: tuple[_Way, ...] = (_Way(address, key),)
+        self.look_for_keys: Callable[[], Awaitable[None]] | None = None
+        """Called where the hub knows none of the keys: it may `aim` with others, and the call goes on."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -158,6 +160,25 @@ class SignedCalls:
             raise HubUnreachable(f"the hub did not answer: {type(error).__name__}") from error
 
     async def _answer(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        fields: Mapping[str, str],
+        timeout_seconds: float,
+    ) -> httpx.Response:
+        aim = self._aim
+        try:
+            return await self._try_ways(method, target, body, fields, timeout_seconds)
+        except Problem as problem:
+            if problem.word != "unknown-key" or self.look_for_keys is None:
+                raise
+            await self.look_for_keys()
+            if self._aim == aim:
+                raise
+        return await self._try_ways(method, target, body, fields, timeout_seconds)
+
+    async def _try_ways(
         self,
         method: str,
         target: str,

@@ -133,13 +133,17 @@ class Line:
             Problem, HubUnreachable: as `Follower.refresh`.
         """
         async with self._reading:
-            await asyncio.to_thread(notice_new_keys, self.home)
-            self.aim()
+            await self.look_for_keys()
             findings = await self.follower.refresh()
             directory, now = self.state.directory, self.time.here()
             await asyncio.to_thread(switch_keys, self.home, directory, now)
             self.aim()
             return findings
+
+    async def look_for_keys(self) -> None:
+        """Notice next keys that were made beside this node, and have the clients try them too."""
+        await asyncio.to_thread(notice_new_keys, self.home)
+        self.aim()
 
     def aim(self) -> None:
         """Have each client call the hub where it is, by its desk's keys.
@@ -219,4 +223,6 @@ def open_line(home: Home, invitation: Invitation, store: FollowStore, clock: Clo
     follower = Follower(invitation, reader, store, clock)
     line = Line(home, invitation.hub, clients, reader, follower, time)
     line.aim()
+    for each in (*clients.values(), reader):
+        each.look_for_keys = line.look_for_keys
     return line

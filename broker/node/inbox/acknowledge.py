@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, case, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from broker.db import reading, writing
 from broker.node import tables
@@ -107,17 +108,27 @@ def sign_answers(home: Home, desk: str, now: datetime) -> None:
         statement = _sign(home, desk, batch, now)
         pae = pae_sha256(statement)
         with writing(home.engine) as connection:
-            connection.execute(
-                insert(tables.acknowledgement).values(
-                    pae=pae,
-                    desk=desk,
-                    state=AcknowledgementState.SIGNED,
-                    statement=dump_json(statement),
-                    made=to_seconds(now),
-                )
-            )
+            _keep(connection, desk, pae, statement, now)
             chosen = answer.c.answer_id.in_([row.answer_id for row in batch])
             connection.execute(update(answer).where(chosen).values(acknowledgement=pae))
+
+
+def _keep(connection: Connection, desk: str, pae: str, statement: Statement, now: datetime) -> None:
+    table = tables.acknowledgement
+    values = {
+        "state": AcknowledgementState.SIGNED,
+        "statement": dump_json(statement),
+        "made": to_seconds(now),
+    }
+    new = upsert(table).values(pae=pae, desk=desk, **values)
+    # Signed anew in the second in which the desk's identity changed, it says the very same.
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[table.c.pae],
+            set_=values,
+            where=table.c.state == AcknowledgementState.STALE,
+        )
+    )
 
 
 def _give_up_stale(home: Home, desk: str, now: datetime) -> None:

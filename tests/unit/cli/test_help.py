@@ -80,7 +80,7 @@ def test_examples_are_found() -> None:
     assert len(found) > 60
     assert "barid node token create --data TN --desk main --read > inbox.token" in found
     assert "barid node serve --data LY --listen 127.0.0.1:9001" in found
-    assert any(line.startswith("barid trust init") and line.endswith("3") for line in found)
+    assert any(line.startswith("barid trust init") and line.endswith("2") for line in found)
 
 
 def test_epilog_is_broken_where_a_shell_takes_it() -> None:

@@ -189,12 +189,21 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "members": {
             "ly": {
                 "kind": "state",
+                "suspended": False,
                 "names": _NAMES,
                 "ceiling": {"tlp": "red", "classification": "secret"},
                 "desks": {"main": ["border_guard", "main"]},
             }
         },
-        "groups": {"neighbours": {"names": _NAMES, "members": ["ly"]}},
+        "groups": {
+            "neighbours": {
+                "names": _NAMES,
+                "kind": "grouping",
+                "members": ["ly"],
+                "function": "main",
+            }
+        },
+        "governors": {"ab" * 32: "ly"},
         "logs": _LOGS,
         "witnesses": "none",
         "hub": _HUB,
