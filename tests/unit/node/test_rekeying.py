@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from keys.keystore import Keystore
 from keys.signing import SigningIdentity, VerifyingIdentity
 from schemas.directory import Desk
 from schemas.errors import ConfigurationError, Problem
-from schemas.limits import ENVELOPE_BYTES_MAX, STATEMENT_BYTES_MAX
+from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.sealing_keys import SealingKey
 from schemas.statements import PayloadType, Statement
@@ -300,7 +299,7 @@ class TestAfterwards:
         """Even in the second in which the identity changed, when it says the very same."""
         with_secrets(reader.home)
         arrive(reader)
-        asyncio.run(reader.fetcher.fetch(0, lambda: None))
+        reader.fetch()
         original = reader.client.acknowledge
         handed: list[Statement] = []
 
@@ -313,16 +312,11 @@ class TestAfterwards:
             return await original(statement)
 
         reader.client.acknowledge = acknowledge  # type: ignore[method-assign]
-        asyncio.run(reader.sender.answer())
+        reader.answer()
         old, new = handed
         assert old.payload == new.payload
         keys = reader.home.desks["tn/main"]
         assert signer_of(new, PayloadType.ACKNOWLEDGEMENT, keys, world.exchange)
         assert old.signatures != new.signatures
-        asyncio.run(reader.sender.answer())
+        reader.answer()
         assert len(handed) == 2
-
-
-def test_a_request_is_at_most_so_large() -> None:
-    """An envelope's limit is not reached by a desk request, which is read with the trust files' limit."""
-    assert ENVELOPE_BYTES_MAX > 0
