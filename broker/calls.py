@@ -6,6 +6,7 @@ May import httpx, `keys` and `schemas`; the hub's client is built on it, and not
 from __future__ import annotations
 
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -56,6 +57,18 @@ class _Way:
     key: RequestSigningKey
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is asked, whichever way it goes, and by which client."""
+
+    http: httpx.AsyncClient
+    method: str
+    target: str
+    body: bytes | None
+    fields: Mapping[str, str]
+    timeout_seconds: float
+
+
 class SignedCalls:
     """Requests of one desk to the hub.
 
@@ -81,6 +94,8 @@ class SignedCalls:
         self._trust = address.tls_trust
         self._http = _client(self._trust)
         self._retired: list[httpx.AsyncClient] = []
+        # How many calls are under way by each: what was retired is closed after its last.
+        self._calls: Counter[httpx.AsyncClient] = Counter()
         self._aim: tuple[tuple[HubAddress, ...], tuple[RequestSigningKey, ...]] = (
             (address,),
             (key,),
@@ -150,51 +165,44 @@ class SignedCalls:
             Problem: what the hub answered instead.
             HubUnreachable: it did not answer, or as no hub would, or not to the end.
         """
+        http = self._http
+        self._calls[http] += 1
         try:
-            answer = await self._answer(method, target, body, fields or {}, timeout_seconds)
+            call = _Call(http, method, target, body, fields or {}, timeout_seconds)
+            answer = await self._answer(call)
             try:
                 yield answer
             finally:
                 await answer.aclose()
         except httpx.HTTPError as error:
             raise HubUnreachable(f"the hub did not answer: {type(error).__name__}") from error
+        finally:
+            self._calls[http] -= 1
+            for idle in [each for each in self._retired if not self._calls[each]]:
+                self._retired.remove(idle)
+                await idle.aclose()
 
-    async def _answer(
-        self,
-        method: str,
-        target: str,
-        body: bytes | None,
-        fields: Mapping[str, str],
-        timeout_seconds: float,
-    ) -> httpx.Response:
+    async def _answer(self, call: _Call) -> httpx.Response:
         aim = self._aim
         try:
-            return await self._try_ways(method, target, body, fields, timeout_seconds)
+            return await self._try_ways(call)
         except Problem as problem:
             if problem.word != "unknown-key" or self.look_for_keys is None:
                 raise
             await self.look_for_keys()
             if self._aim == aim:
                 raise
-        return await self._try_ways(method, target, body, fields, timeout_seconds)
+        return await self._try_ways(call)
 
-    async def _try_ways(
-        self,
-        method: str,
-        target: str,
-        body: bytes | None,
-        fields: Mapping[str, str],
-        timeout_seconds: float,
-    ) -> httpx.Response:
+    async def _try_ways(self, call: _Call) -> httpx.Response:
         """Try one way after the other. What the first met with is raised where none leads to the hub."""
         failures: list[BaridError | httpx.HTTPError] = []
         silent: set[str] = set()
         for way in self._ways:
             if way.address.url in silent:
                 continue
-            request = self._request(way, method, target, body, fields, timeout_seconds)
             try:
-                answer = await self._http.send(request, stream=True)
+                answer = await call.http.send(self._request(way, call), stream=True)
                 if answer.is_success:
                     self._prefer(way)
                     return answer
@@ -216,31 +224,23 @@ class SignedCalls:
         if way in self._ways:
             self._ways = (way, *(other for other in self._ways if other != way))
 
-    def _request(
-        self,
-        way: _Way,
-        method: str,
-        target: str,
-        body: bytes | None,
-        fields: Mapping[str, str],
-        timeout_seconds: float,
-    ) -> httpx.Request:
-        path, _, query = target.partition("?")
+    def _request(self, way: _Way, call: _Call) -> httpx.Request:
+        path, _, query = call.target.partition("?")
         request = Request(
-            method,
+            call.method,
             way.address.authority,
             path,
             query,
-            tuple((name, value) for name, value in fields.items() if name == UPLOAD_OFFSET),
-            body or b"",
+            tuple((name, value) for name, value in call.fields.items() if name == UPLOAD_OFFSET),
+            call.body or b"",
         )
         signed = sign_request(request, way.key, self._exchange, self._now_unix())
-        return self._http.build_request(
-            method,
-            way.address.url + target,
-            content=body,
-            headers={**fields, **signed},
-            timeout=timeout_seconds,
+        return call.http.build_request(
+            call.method,
+            way.address.url + call.target,
+            content=call.body,
+            headers={**call.fields, **signed},
+            timeout=call.timeout_seconds,
         )
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -215,10 +215,21 @@ class Keystore:
         moves blocks or a backup keeps is still sealed under the passphrase.
         """
         _check_name(name)
+        file, rest = name + KEY_SUFFIX, name + KEY_SUFFIX + NEW_SUFFIX
         with self._locked() as directory:
-            for file in (name + KEY_SUFFIX + NEW_SUFFIX, name + KEY_SUFFIX):
-                _destroy(file, directory)
+            _destroy(rest, directory)
+            with suppress(FileNotFoundError):
+                # Nobody, a start after a crash neither, finds half a secret under its name.
+                os.rename(file, rest, src_dir_fd=directory, dst_dir_fd=directory)
+                os.fsync(directory)
+                _destroy(rest, directory)
             os.fsync(directory)
+
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Let others write only after the block, which reads several secrets that belong together."""
+        with self._locked():
+            yield
 
     def _seal(self, name: str, secret: bytes) -> bytes:
         return bytes(self._box.encrypt(label("barid/v1/keystore", name, secret)))

@@ -186,24 +186,24 @@ def load_desk(keystore: Keystore, desk: str) -> DeskKeys:
         ConfigurationError: a key is missing, or not whole.
         VerificationError: a key's file was altered.
     """
-    node, request = node_key_name(desk), request_key_name(desk)
-    there = set(keystore.names())
-    # The next node identity is written last and goes first: with it, all of the next keys are there.
-    has_next = next_key_name(node) in there
     try:
-        coming = _load(keystore, next_key_name(node), next_key_name(request)) if has_next else None
-        present = _load(
-            keystore,
-            *(
-                next_key_name(name) if has_next and name not in there else name
-                for name in (node, request)
-            ),
-        )
+        with keystore.unchanging():
+            return _load_both(keystore, node_key_name(desk), request_key_name(desk))
     except ParseError as error:
         raise ConfigurationError(
             f"the keys of {desk} are not whole: restore the keystore"
         ) from error
-    return replace(present, next=coming)
+
+
+def _load_both(keystore: Keystore, node: str, request: str) -> DeskKeys:
+    """The present keys, and the next ones where there are some."""
+    there = set(keystore.names())
+    # The next node identity is written last and goes first: with it, all of the next keys are there.
+    if next_key_name(node) not in there:
+        return _load(keystore, node, request)
+    coming = _load(keystore, next_key_name(node), next_key_name(request))
+    present = [name if name in there else next_key_name(name) for name in (node, request)]
+    return replace(_load(keystore, *present), next=coming)
 
 
 def _load(keystore: Keystore, node: str, request: str) -> DeskKeys:

@@ -195,8 +195,12 @@ class Sync:
         seen = self._line.state.size, self._line.follower.exchange_checkpoint.size
         for desk, sender in self._senders.items():
             restoring = self._restoration.is_open(desk, Work.LOG)
-            await sender.watch(self._restoration.at if restoring else None)
-            self._restoration.done(desk, Work.LOG)
+            try:
+                await sender.watch(self._restoration.at if restoring else None)
+                self._restoration.done(desk, Work.LOG)
+            except Problem as problem:
+                # A desk that the hub does not know keeps no other from looking.
+                await self._note_failure(f"{desk} log", problem)
         if seen != self._seen:
             # A key for which a bulletin waited, or an answer to one that was sent. Since the last look, not
             # since this one began: a receipt's checkpoint moves the log on in between, too.

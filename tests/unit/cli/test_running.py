@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from broker.certificates import current_pair, self_signed, try_out
 from broker.cli.exits import Exit
 from broker.cli.options import utc_now
+from broker.db import writing
+from broker.node.home import look_home
+from broker.node.sealing_keys import KeyState
+from broker.node.tables import sealing_key
 from broker.settings import Listen, load_hub, load_node
 from schemas.directory import HubDescription
 from schemas.loader import parse
@@ -99,6 +105,29 @@ def test_dated_archives(barid: Barid, node: Path, tmp_path: Path) -> None:
     assert (told["deleted"], Path(told["archive"]).stat().st_size) == ([kept[0]], told["size"])
     names = {path.name for path in folder.iterdir()}
     assert names == {kept[1], *others, Path(told["archive"]).name}
+
+
+def test_backups_with_destroyed_keys_go(barid: Barid, node: Path, tmp_path: Path) -> None:
+    """It is said which and why, and of what cannot be read that it was left."""
+    old, newer, newest = (tmp_path / f"{name}.tar" for name in ("old", "newer", "newest"))
+    (tmp_path / "strange.tar").write_bytes(b"not ours")
+    passphrase = Path(os.environ["BARID_PASSPHRASE_FILE"]).read_bytes().strip()
+    home = look_home(node, passphrase)
+    home.keystore.put("desk.main.sealing.1", b"\x01" * 96)
+    barid("node", "backup", "--data", node, "--out", old)
+    home.keystore.delete("desk.main.sealing.1")
+    with writing(home.engine) as connection:
+        row = {"keyid": "f" * 64, "desk": "ly/main", "epoch": 1, "statement": b"", "made": 0}
+        connection.execute(insert(sealing_key).values(row | {"state": KeyState.DESTROYED}))
+    home.close()
+    done = barid("node", "backup", "--data", node, "--out", newer)
+    assert "old.tar was deleted: it held desk.main.sealing.1" in done.stderr
+    assert "destroy them too" in done.stderr
+    assert "strange.tar was left" in done.stderr
+    assert (old.exists(), newer.exists()) == (False, True)
+    told = json.loads(barid("node", "backup", "--data", node, "--out", newest, "--json").stdout)
+    assert (told["outdated"], list(told["unreadable"])) == ({}, ["strange.tar"])
+    assert newer.exists()
 
 
 def test_keep_needs_a_folder(barid: Barid, node: Path, tmp_path: Path) -> None:

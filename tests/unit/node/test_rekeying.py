@@ -164,8 +164,6 @@ class TestSwitching:
     def test_from_then_on(self, world: NodeWorld, home: Home) -> None:
         """The old secrets are nowhere any more, and a start finds the new ones."""
         old, new = rekeyed(world, home)
-        assert old.next is not None
-        assert new.node.public == old.next.node.public
         assert new.requests == (new.request,)
         assert home.identity(DESK, world.newest.directory, world.now) is new.node
         loaded = load_desk(home.keystore, DESK)
@@ -281,11 +279,13 @@ class TestAfterwards:
         _, new = rekeyed(world, bench.home)
         queued = bench.queue("tn/main")
         bench.client.away, bench.client.stale = False, True
-        bench.send()
-        bench.client.stale = False
-        bench.send()
-        bench.send()
-        assert {**bench.states(sealed), **bench.states(queued)} == {"tn/main": "accepted"}
+        for _ in range(3):
+            world.later(minutes=2)
+            bench.follow()
+            bench.send()
+            bench.client.stale = False
+        for each in (sealed, queued):
+            assert bench.states(each) == {"tn/main": "accepted"}
         [first, second] = [item for item in world.items if item.envelope]
         ids = [parse_header(item.statement).id for item in (first, second)]
         assert before.envelope_id in ids

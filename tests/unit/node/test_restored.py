@@ -142,6 +142,18 @@ def test_without_a_marker_nothing_is_to_be_done(tmp_path: Path) -> None:
     restoration.done("tn/main", Work.INBOX)
 
 
+def test_a_node_made_anew_has_as_much_to_do(tmp_path: Path) -> None:
+    """For the desks that had another node, and no others; the marker is written first."""
+    restoration = Restoration(tmp_path, DESKS)
+    restoration.begin(["tn/main"], at())
+    assert Restoration(tmp_path, DESKS).at == restoration.at == at()
+    assert all(restoration.is_open("tn/main", work) for work in Work)
+    assert not any(restoration.is_open("tn/judicial", work) for work in Work)
+    for work in Work:
+        restoration.done("tn/main", work)
+    assert not (tmp_path / RESTORED_FILE).exists()
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"at":"yesterday"}', b"[" * 5000])
 def test_a_marker_that_is_none_stops_the_start(tmp_path: Path, data: bytes) -> None:
     """It says which file, and what to do."""

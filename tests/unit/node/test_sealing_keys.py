@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from broker.db import reading
+from broker.db import reading, writing
 from broker.node import tables
 from broker.node.home import Home
-from broker.node.sealing_keys import destroy_old_keys, prepare_key, private_key
+from broker.node.sealing_keys import (
+    destroy_old_keys,
+    destroyed_key_names,
+    has_keys,
+    prepare_key,
+    private_key,
+)
 from keys.dsse import pae_sha256
+from keys.signing import SigningIdentity
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.sealing_keys import SealingKey
@@ -193,3 +201,49 @@ def test_the_key_of_another_desk_is_not_given(world: NodeWorld, tmp_path: Path) 
     assert record is not None
     assert private_key(tn, "tn/main", record.keyid) is None
     assert private_key(tn, "tn/judicial", record.keyid) is not None
+
+
+def test_keys_of_a_node_before_this_one(world: NodeWorld, home: Home) -> None:
+    """A node made anew finds keys of an identity that it never had: no alarm, and the next epoch is free."""
+    earlier = announced(world, home)
+    identity = SigningIdentity.generate()
+    world.desks[DESK] = replace(world.desks[DESK], node=identity)
+    world.change_member("ly", lambda _file: world.declare("ly"))
+    world.publish()
+    with writing(home.engine) as connection:
+        connection.execute(tables.sealing_key.delete())
+    home.desks[DESK] = replace(home.desks[DESK], node=identity)
+    assert not has_keys(home, DESK)
+    keyid = announced(world, home)
+    assert has_keys(home, DESK)
+    assert states(home) == ["earlier", "logged"]
+    assert private_key(home, DESK, earlier) is None
+    assert private_key(home, DESK, keyid) is not None
+    assert alarms(home) == []
+    world.later(days=60)
+    assert destroy_old_keys(home, DESK, world.now) == ()
+    # The member names another node since: that is not this one's past.
+    world.desks[DESK] = replace(world.desks[DESK], node=SigningIdentity.generate())
+    world.change_member("ly", lambda _file: world.declare("ly"))
+    world.publish()
+    world.announce(world.sealing_statement(DESK, 3))
+    prepare(world, home)
+    assert alarms(home) == ["foreign-sealing-key"]
+
+
+def test_a_thief_before_the_first_look(world: NodeWorld, home: Home) -> None:
+    """What the own identity announced, and this node did not make, is an alarm from the first look on."""
+    world.announce(world.sealing_statement(DESK, 1))
+    prepare(world, home)
+    assert alarms(home) == ["foreign-sealing-key"]
+
+
+def test_what_was_destroyed_is_named(world: NodeWorld, home: Home) -> None:
+    """By the names of their secrets: in backups they are called so."""
+    announced(world, home)
+    world.later(days=30)
+    announced(world, home)
+    assert destroyed_key_names(home) == frozenset()
+    world.later(days=30)
+    destroy_old_keys(home, DESK, world.now)
+    assert destroyed_key_names(home) == {"desk.main.sealing.1"}

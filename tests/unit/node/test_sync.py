@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +14,18 @@ from sqlalchemy import select
 
 from broker.db import reading
 from broker.node import tables
+from broker.node.alarms.book import AlarmKind
 from broker.node.home import Home
 from broker.node.inbox.received import list_received
 from broker.node.line import HubClock
 from broker.node.outbox.checking import Order
 from broker.node.outbox.queueing import queue
 from broker.node.pacing import Backoff, Pace, pause_seconds
+from broker.node.restored import RESTORED_FILE
 from broker.node.sync import Sync
+from broker.node.watch import watched_size
 from keys.history import Finding
+from keys.signing import SigningIdentity
 from schemas.errors import HubUnreachable, Problem
 from schemas.scalars import format_time
 from tests.unit.node.world import NodeWorld, PaperClient, at, document
@@ -80,6 +86,13 @@ class Running:
         with reading(self.home.engine) as connection:
             found = list_received(connection, "tn/main", unread=False, after=None, limit=9)
         return [summary.bulletin_id for summary in found]
+
+    def rejected(self) -> list[str]:
+        """Why tn/main could not take something."""
+        column = tables.answer.c
+        query = select(column.reason).where(column.result == "rejected", column.desk == "tn/main")
+        with reading(self.home.engine) as connection:
+            return list(connection.execute(query).scalars())
 
     def delivery(self) -> list[str]:
         """The states of all deliveries."""
@@ -292,3 +305,68 @@ def test_unreachable_says_why(running: Running) -> None:
     running.line.follower.refresh = away  # type: ignore[method-assign, assignment]
     running.client.away = True
     running.until(lambda: "ConnectError" in running.line.reach.problem)
+
+
+def test_a_refused_desk_keeps_no_other_from_looking(running: Running) -> None:
+    """tn/judicial was revoked: the log is looked at for tn/main all the same, and people are told."""
+    looks = 0
+
+    async def refused(*_arguments: Any) -> None:
+        nonlocal looks
+        looks += 1
+        raise Problem("unknown-key")
+
+    asyncio.run(running.sync._senders["tn/main"].watch())
+    running.world.accept(running.world.envelope("ly/main", "tn/main"))
+    size = running.world.head().size
+    running.sync._senders["tn/judicial"].watch = refused  # type: ignore[assignment]
+    running.until(
+        lambda: (
+            (watched_size(running.home, "tn/main") or 0) >= size
+            and AlarmKind.REFUSES_US in running.alarms()
+            and looks > 1
+        )
+    )
+
+
+def test_a_new_node_reads_the_logs_before_its_inbox(bare: NodeWorld, tmp_path: Path) -> None:
+    """Whether its desks had another node, so that everything is to be taken again, the logs tell."""
+    running = Running(bare, bare.home(tmp_path, "tn", "main"))
+    original, asked, followed = running.client.inbox, 0, False
+
+    async def inbox(*arguments: Any, **more: Any) -> Any:
+        nonlocal asked
+        asked += not followed
+        return await original(*arguments, **more)
+
+    async def refresh() -> tuple[()]:
+        nonlocal followed
+        await asyncio.sleep(0.1)
+        followed = True
+        return ()
+
+    running.client.inbox = inbox  # type: ignore[method-assign]
+    running.line.follower.refresh = refresh  # type: ignore[method-assign]
+    running.until(lambda: followed)
+    assert asked == 0
+    running.home.close()
+
+
+def test_a_node_made_anew_takes_everything_again(bare: NodeWorld, tmp_path: Path) -> None:
+    """The log has keys of the desk from before: what was answered then is asked for once more."""
+    first = bare.home(tmp_path, "tn", "judicial", "main")
+    bare.announce_for(first)
+    first.close()
+    bare.accept(bare.envelope("ly/main", "tn/main"))
+    bare.answered.add((0, "tn/main"))
+    for desk in first.desks:
+        bare.desks[desk] = replace(bare.desks[desk], node=SigningIdentity.generate())
+    bare.change_member("tn", lambda _file: bare.declare("tn"))
+    bare.publish()
+    (tmp_path / "anew").mkdir()
+    running = Running(bare, bare.home(tmp_path / "anew", "tn", "judicial", "main"))
+    marker = running.home.data / RESTORED_FILE
+    running.until(lambda: bool(running.rejected()) and not marker.exists())
+    assert running.rejected() == ["cannot_open"]
+    assert "foreign-sealing-key" not in running.alarms()
+    running.home.close()
