@@ -20,6 +20,7 @@ from broker.policy.effects import Effect, effects
 from broker.policy.explaining import explanations
 from broker.policy.governors_changes import governors_changes
 from broker.policy.linting import Finding, lint
+from broker.policy.matrix import Answers
 from broker.policy.member_changes import member_changes
 from broker.policy.rulebook import Rulebook
 from keys.directory import Directory
@@ -106,11 +107,12 @@ def describe(
         *_rules(old, new),
     ]
     keyids = set(after.root.roles["root"].keyids)
-    found = lint(new, keyids, at) if judged else ()
+    answers: Answers = {}
+    found = lint(new, keyids, at, answers) if judged else ()
     opened: tuple[Effect, ...] = ()
     if old != new:
         try:
-            opened = effects(old, new, new.whats(at), at)
+            opened = effects(old, new, new.whats(at), at, answers)
         except ConfigurationError as error:
             hint = Finding("error", "policy.cases.toml", f"the effect cannot be told: {error}")
             found = found if any(each.severity == "error" for each in found) else (hint, *found)

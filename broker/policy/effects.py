@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Final, Literal
 
 from broker.policy.context import Party
-from broker.policy.matrix import Matrix, make_matrix
+from broker.policy.matrix import Answers, Matrix, make_matrix
 from broker.policy.rulebook import Rulebook
 from broker.policy.table import What
 from schemas.errors import ConfigurationError
@@ -62,7 +62,11 @@ class Effect:
 
 
 def effects(
-    before: Rulebook | None, after: Rulebook, whats: Sequence[What], at: datetime
+    before: Rulebook | None,
+    after: Rulebook,
+    whats: Sequence[What],
+    at: datetime,
+    answers: Answers | None = None,
 ) -> tuple[Effect, ...]:
     """Compare what desks can exchange.
 
@@ -73,12 +77,14 @@ def effects(
         before: None for a first directory: all that is allowed is opened.
         whats: what may be sent, as the table of cases names it.
         at: UTC: when joint operations are looked at.
+        answers: what rules were asked before (`make_matrix`).
 
     Raises:
         ConfigurationError: a rule asks for too much work (`make_matrix`).
     """
-    old = _Side.of(before, whats, at)
-    new = _Side.of(after, whats, at)
+    answers = {} if answers is None else answers
+    old = _Side.of(before, whats, at, answers)
+    new = _Side.of(after, whats, at, answers)
     view = _View(old, new, {p.desk: p for p in (*old.parties.values(), *new.parties.values())})
     found = []
     for opens in (True, False):
@@ -96,7 +102,9 @@ class _Side:
     parties: Mapping[str, Party]
 
     @classmethod
-    def of(cls, book: Rulebook | None, whats: Sequence[What], at: datetime) -> _Side:
+    def of(
+        cls, book: Rulebook | None, whats: Sequence[What], at: datetime, answers: Answers
+    ) -> _Side:
         if book is None:
             return cls(None, {}, {})
         parties = book.parties(at)
@@ -104,7 +112,7 @@ class _Side:
             loaded = book.rules().loaded
         except ConfigurationError:
             return cls(None, {}, {party.desk: party for party in parties})
-        matrix = make_matrix(loaded, parties, [what.context for what in whats])
+        matrix = make_matrix(loaded, parties, [what.context for what in whats], answers)
         places = {party.desk: place for place, party in enumerate(parties)}
         return cls(matrix, places, {party.desk: party for party in parties})
 

@@ -15,15 +15,13 @@ from cedarpy import pst
 
 from broker.policy.context import DESK
 from broker.policy.loading import EVALUATION_ERROR, LoadedRules, walk
-from broker.policy.matrix import Matrix, make_matrix
+from broker.policy.matrix import Answers, Matrix, make_matrix
 from broker.policy.rulebook import Rulebook
 from broker.policy.rules import AccessRules
 from broker.policy.sights import sights_of
 from broker.policy.table import CaseTable
 from schemas.directory import Council
-from schemas.errors import ConfigurationError, ParseError
-from schemas.limits import TRUST_FILE_BYTES_MAX
-from schemas.loader import parse
+from schemas.errors import ConfigurationError
 from schemas.scalars import format_time
 
 Severity = Literal["error", "warning"]
@@ -54,7 +52,9 @@ class Finding:
         return f"{self.severity}: {self.place}: {self.message}"
 
 
-def lint(book: Rulebook, root_keyids: Collection[str], at: datetime) -> tuple[Finding, ...]:
+def lint(
+    book: Rulebook, root_keyids: Collection[str], at: datetime, answers: Answers | None = None
+) -> tuple[Finding, ...]:
     """Look for all that can be found without knowing what was meant.
 
     1. Groups: empty ones, operations that have ended; governors that the root does not have, and the reverse.
@@ -66,6 +66,7 @@ def lint(book: Rulebook, root_keyids: Collection[str], at: datetime) -> tuple[Fi
     Args:
         root_keyids: the keys that sign the root, by TUF keyid.
         at: UTC: when joint operations are looked at.
+        answers: what rules were asked before (`make_matrix`).
 
     Returns:
         Errors first, each kind in the order above.
@@ -78,13 +79,15 @@ def lint(book: Rulebook, root_keyids: Collection[str], at: datetime) -> tuple[Fi
         return _sorted(found)
     found += _names(book.council, rules.loaded)
     try:
-        found += _over_the_table(book, rules, at)
+        found += _over_the_table(book, rules, at, answers)
     except ConfigurationError as error:
         found += _listed("policy.cases.toml", error)
     return _sorted(found)
 
 
-def _over_the_table(book: Rulebook, rules: AccessRules, at: datetime) -> Iterator[Finding]:
+def _over_the_table(
+    book: Rulebook, rules: AccessRules, at: datetime, answers: Answers | None
+) -> Iterator[Finding]:
     if book.cases_text:
         table = book.table(at)
     else:
@@ -105,22 +108,8 @@ def _over_the_table(book: Rulebook, rules: AccessRules, at: datetime) -> Iterato
                 " correct the rules, or the case",
             )
     parties = (*book.parties(at), *table.parties.values())
-    matrix = make_matrix(rules.loaded, parties, [what.context for what in table.whats])
+    matrix = make_matrix(rules.loaded, parties, [what.context for what in table.whats], answers)
     yield from _useless(matrix, rules.loaded)
-
-
-def lint_council(data: bytes) -> tuple[Finding, ...]:
-    """Say what makes a `council.json` unreadable, such as an empty group, or one that lists a group."""
-    try:
-        parse(Council, data, TRUST_FILE_BYTES_MAX)
-    except ParseError as error:
-        if not error.errors:
-            return (Finding("error", "council.json", f"{error}: correct the file"),)
-        return tuple(
-            Finding("error", f"council.json {each.path}", f"{each.rule} (here: {each.value})")
-            for each in error.errors
-        )
-    return ()
 
 
 def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:

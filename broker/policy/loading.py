@@ -69,6 +69,7 @@ class LoadedRules:
 
     policies: cedarpy.PolicySet
     schema: cedarpy.Schema
+    schema_text: str
     names: Mapping[str, str]
     rules: Mapping[str, pst.Template]
     reads_time: bool
@@ -113,7 +114,7 @@ def load_rules(policy_text: str, schema_text: str) -> LoadedRules:
 
     names = {position: rule.annotations["id"] for position, rule in rules.items()}
     by_name = {names[position]: rule for position, rule in rules.items()}
-    return LoadedRules(policies, schema, names, by_name, _reads_time(tree))
+    return LoadedRules(policies, schema, schema_text, names, by_name, _reads_time(tree))
 
 
 def _refusal(findings: list[str]) -> ConfigurationError:

@@ -7,9 +7,10 @@ asked about together; `effects` and `linting` read the answers as sets of bits, 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Final
 
 import cedarpy
 from cedarpy import pst
@@ -30,6 +31,11 @@ QUESTIONS_MAX: Final = 400_000
 """Questions about one rule: half a minute. A rule that compares desks one by one needs too many."""
 
 _BATCH: Final = 4096
+
+Answers = dict[Hashable, dict[Hashable, int]]
+"""What rules answered, by schema and rule, then by looks: two directories mostly have the same rules."""
+
+_NO, _HOLDS, _ERRS = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +97,17 @@ class Matrix:
 
 
 def make_matrix(
-    loaded: LoadedRules, parties: Sequence[Party], contexts: Sequence[SendContext]
+    loaded: LoadedRules,
+    parties: Sequence[Party],
+    contexts: Sequence[SendContext],
+    answers: Answers | None = None,
 ) -> Matrix:
     """Ask every rule.
 
     Args:
         parties: distinct desks.
         contexts: what is sent; the n-th has the bit 1 << n.
+        answers: what was asked before, for another matrix; it is added to.
 
     Raises:
         ConfigurationError: a rule needs more than `QUESTIONS_MAX` questions.
@@ -108,11 +118,13 @@ def make_matrix(
     if any(is_fit):
         # Whatever the rules say of a desk that the schema does not describe, it is stopped.
         standing_in = parties[is_fit.index(True)]
-        asked = _Asked(
-            tuple(p if fit else standing_in for p, fit in zip(parties, is_fit, strict=True)),
-            tuple(cedar_context(context) for context in contexts),
+        asked = _Asked.of(
+            loaded,
+            [p if fit else standing_in for p, fit in zip(parties, is_fit, strict=True)],
+            [cedar_context(context) for context in contexts],
+            {} if answers is None else answers,
         )
-        rulings += [_ask(loaded, name, rule, asked) for name, rule in sorted(loaded.rules.items())]
+        rulings += [_ask(name, rule, asked) for name, rule in sorted(loaded.rules.items())]
     return Matrix(
         parties=tuple(parties),
         everything=everything,
@@ -141,74 +153,124 @@ def _unfit(is_fit: Sequence[bool], everything: int) -> Ruling:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    parties: tuple[Party, ...]
-    texts: tuple[str, ...]
+    """What all rules are asked about, and what is known already."""
 
-    def looks(self, sights: Sights, variable: str) -> tuple[tuple[int, ...], list[int]]:
-        """Which look each party has to a rule, and a party that stands for each look."""
-        return _distinct(
-            [
-                sights.seen(variable, json.loads(cedar_entity(party))["attrs"], (DESK, party.desk))
-                for party in self.parties
-            ]
+    loaded: LoadedRules
+    parties: Sequence[Party]
+    facts: Sequence[Any]
+    texts: Sequence[str]
+    content: Sequence[Any]
+    answers: Answers
+
+    @classmethod
+    def of(
+        cls, loaded: LoadedRules, parties: Sequence[Party], texts: Sequence[str], answers: Answers
+    ) -> _Asked:
+        facts = [json.loads(cedar_entity(party))["attrs"] for party in parties]
+        return cls(loaded, parties, facts, texts, [json.loads(text) for text in texts], answers)
+
+    def known(self, rule: pst.Template) -> dict[Hashable, int]:
+        """What this very rule answered before, under this schema; its place among others is nothing to it."""
+        return self.answers.setdefault((self.loaded.schema_text, replace(rule, id="")), {})
+
+    def looks(self, sights: Sights, variable: str) -> _Looks:
+        """How the parties look to a rule, as senders or as recipients."""
+        pairs = zip(self.parties, self.facts, strict=True)
+        return _Looks.of(
+            [sights.seen(variable, facts, (DESK, party.desk)) for party, facts in pairs]
         )
 
-    def matters(self, sights: Sights) -> list[tuple[str, int]]:
-        """A text that stands for all things sent that look alike to a rule, and their bits."""
-        seen = [sights.seen("context", json.loads(text), text) for text in self.texts]
-        places, standing = _distinct(seen)
-        bits = [0] * len(standing)
-        for number, place in enumerate(places):
-            bits[place] |= 1 << number
-        return [(self.texts[first], bits[place]) for place, first in enumerate(standing)]
+    def matters(self, sights: Sights) -> _Looks:
+        """How what is sent looks to a rule."""
+        pairs = zip(self.texts, self.content, strict=True)
+        return _Looks.of([sights.seen("context", facts, text) for text, facts in pairs])
 
 
-def _ask(loaded: LoadedRules, name: str, rule: pst.Template, asked: _Asked) -> Ruling:
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """How several things look to a rule.
+
+    Args:
+        number: of the look that each thing has.
+        values: the look of each number, and `standing`: the place of a thing that stands for it.
+    """
+
+    number: tuple[int, ...]
+    values: tuple[Hashable, ...]
+    standing: tuple[int, ...]
+
+    @classmethod
+    def of(cls, seen: Sequence[Hashable]) -> _Looks:
+        number, standing = _distinct(seen)
+        return cls(number, tuple(seen[place] for place in standing), tuple(standing))
+
+
+def _ask(name: str, rule: pst.Template, asked: _Asked) -> Ruling:
     sights = sights_of(rule)
-    senders, standing_senders = asked.looks(sights, "principal")
-    recipients, standing_recipients = asked.looks(sights, "resource")
+    senders = asked.looks(sights, "principal")
+    recipients = asked.looks(sights, "resource")
     matters = asked.matters(sights)
-    count = len(standing_senders) * len(standing_recipients) * len(matters)
+    count = len(senders.values) * len(recipients.values) * len(matters.values)
     if count > QUESTIONS_MAX:
         raise ConfigurationError(
             f"the rule {name} compares desks one by one: {count} questions are over {QUESTIONS_MAX};"
             " let it read functions, groups or members instead"
         )
-    cells = [
-        (row, column, text, bits)
-        for row, _ in enumerate(standing_senders)
-        for column, _ in enumerate(standing_recipients)
-        for text, bits in matters
+    known = asked.known(rule)
+    cells = list(product(*(range(len(each.values)) for each in (senders, recipients, matters))))
+
+    def look(cell: tuple[int, ...]) -> Hashable:
+        return (senders.values[cell[0]], recipients.values[cell[1]], matters.values[cell[2]])
+
+    unknown = [cell for cell in cells if look(cell) not in known]
+    questions = [
+        (senders.standing[s], recipients.standing[r], matters.standing[m]) for s, r, m in unknown
     ]
-    holds = [[0] * len(standing_recipients) for _ in standing_senders]
-    errs = [[0] * len(standing_recipients) for _ in standing_senders]
-    alone = cedarpy.PolicySet.from_pst(pst.PolicySet({}, {rule.id: rule}, ()))
-    standing = {
-        cedar_entity(asked.parties[place]) for place in (*standing_senders, *standing_recipients)
+    told = zip(unknown, _answered(rule, asked, questions), strict=True)
+    known |= {look(cell): answer for cell, answer in told}
+    bits = [0] * len(matters.values)
+    for place, number in enumerate(matters.number):
+        bits[number] |= 1 << place
+    outcomes = {
+        outcome: [[0] * len(recipients.values) for _ in senders.values]
+        for outcome in (_NO, _HOLDS, _ERRS)
     }
-    entities = cedarpy.Entities.from_json_str(f"[{','.join(sorted(standing))}]", loaded.schema)
-    for start in range(0, len(cells), _BATCH):
-        part = cells[start : start + _BATCH]
+    for cell in cells:
+        outcomes[known[look(cell)]][cell[0]][cell[1]] |= bits[cell[2]]
+    return _merged(
+        (name, rule.effect == "permit"),
+        outcomes[_HOLDS],
+        outcomes[_ERRS],
+        senders.number,
+        recipients.number,
+    )
+
+
+def _answered(
+    rule: pst.Template, asked: _Asked, questions: Sequence[tuple[int, int, int]]
+) -> Iterator[int]:
+    """Ask Cedar about one rule alone: sender, recipient and what is sent, by their places."""
+    alone = cedarpy.PolicySet.from_pst(pst.PolicySet({}, {rule.id: rule}, ()))
+    places = {place for sender, recipient, _ in questions for place in (sender, recipient)}
+    texts = sorted({cedar_entity(asked.parties[place]) for place in places})
+    schema = asked.loaded.schema
+    entities = cedarpy.Entities.from_json_str(f"[{','.join(texts)}]", schema)
+    for start in range(0, len(questions), _BATCH):
         requests = [
             cedar_request(
-                asked.parties[standing_senders[row]].desk,
-                asked.parties[standing_recipients[column]].desk,
-                text,
+                asked.parties[sender].desk, asked.parties[recipient].desk, asked.texts[matter]
             )
-            for row, column, text, _ in part
+            for sender, recipient, matter in questions[start : start + _BATCH]
         ]
-        results = cedarpy.is_authorized_batch(requests, alone, entities, loaded.schema)
-        for (row, column, _, bits), result in zip(part, results, strict=True):
+        for result in cedarpy.is_authorized_batch(requests, alone, entities, schema):
             if result.diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
-                errs[row][column] |= bits
-            elif result.diagnostics.reasons:
-                holds[row][column] |= bits
-    return _merged(name, rule.effect == "permit", holds, errs, senders, recipients)
+                yield _ERRS
+            else:
+                yield _HOLDS if result.diagnostics.reasons else _NO
 
 
 def _merged(
-    name: str,
-    permits: bool,
+    what: tuple[str, bool],
     holds: Sequence[Sequence[int]],
     errs: Sequence[Sequence[int]],
     senders: Sequence[int],
@@ -220,8 +282,8 @@ def _merged(
     row_of, standing_rows = _distinct(rows)
     column_of, standing_columns = _distinct(columns)
     return Ruling(
-        id=name,
-        permits=permits,
+        id=what[0],
+        permits=what[1],
         holds=tuple(tuple(holds[r][c] for c in standing_columns) for r in standing_rows),
         errs=tuple(tuple(errs[r][c] for c in standing_columns) for r in standing_rows),
         senders=tuple(row_of[look] for look in senders),

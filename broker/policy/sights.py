@@ -21,8 +21,7 @@ Place = tuple[str, tuple[str, ...]]
 WHOLE: Final = None
 """What is compared with a place where not only words of the rule are: everything there may matter."""
 
-_EQUALITY: Final = frozenset({"eq", "not_eq"})
-_MEMBERSHIP: Final = frozenset({"contains", "contains_any", "contains_all"})
+_COMPARISONS: Final = frozenset({"eq", "not_eq", "contains", "contains_any", "contains_all"})
 _OTHER: Final = "other"
 
 
@@ -155,9 +154,7 @@ def _compared(node: object) -> tuple[Place, frozenset[Hashable]] | None:
         place, words = place_of(one), _words(other)
         if place is None or words is None:
             continue
-        # A whole set that must equal another is not a comparison of its words.
-        is_set = isinstance(other, pst.Set)
-        if node.op in _MEMBERSHIP or (node.op in _EQUALITY and not is_set):
+        if node.op in _COMPARISONS:
             return place, words
     return None
 

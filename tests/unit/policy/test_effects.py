@@ -73,6 +73,21 @@ def test_effects_are_those_of_every_pair(change: Change) -> None:
     assert told == _by_pairs(before, after)
 
 
+def test_a_suspended_member_exchanges_nothing() -> None:
+    """To suspend a member closes whatever went to and from its desks, and opens nothing."""
+    before = shipped_book()
+    after = replace(before, council=_member("td", suspended=True)(before.council))
+    told = effects(before, after, WHATS, AT)
+    assert {effect.change for effect in told} == {"closed"}
+    own = {f"td/{unit}" for unit in before.council.members["td"].desks}
+    senders = {desk for effect in told for desk in effect.senders}
+    recipients = {desk for effect in told for desk in effect.recipients}
+    assert own <= senders
+    assert own <= recipients
+    assert all(own >= set(e.senders) or own >= set(e.recipients) for e in told)
+    assert {name for effect in told for name in effect.by} == {"not-in-the-council"}
+
+
 def _by_pairs(before: Rulebook, after: Rulebook) -> dict[str, set[tuple[str, str, str]]]:
     old, new = _allowed(before), _allowed(after)
     return {"opened": new - old, "closed": old - new}

@@ -76,6 +76,46 @@ FOUND = {
         "one",
         "nobody",
     ),
+    "an operation asked as a grouping": (
+        lambda book: _rule(
+            f'@id("one") permit {ALL} when {{ resource.groups.contains("joint") }};'
+        )(_groups(joint=_group(kind="operation", until=AT + timedelta(days=1)))(book)),
+        "one",
+        "ask `operations`, not `groups`",
+    ),
+    "a member that release_to never names": (
+        _rule(f'@id("one") forbid {ALL} when {{ context.marking.release_to.contains("zz") }};'),
+        "one",
+        "zz",
+    ),
+    "a permit for all that there is": (
+        _rule(f'@id("wide") permit {ALL} when {{ resource.ceiling.tlp_rank < 9 }};'),
+        "wide",
+        "permits everything",
+    ),
+    "arithmetic that overflows": (
+        _rule(
+            f'@id("sum") forbid {ALL}'
+            " when { context.marking.tlp_rank + 9223372036854775807 < 0 };"
+        ),
+        "sum",
+        "cannot always be evaluated",
+    ),
+    "a table that does not load": (
+        lambda book: replace(book, cases_text=book.cases_text + '[[case]]\nwhy = "w"\n'),
+        "policy.cases.toml",
+        "from",
+    ),
+    "a group of suspended members": (
+        lambda book: _council(
+            members={
+                member: seat.model_copy(update={"suspended": member in {"ly", "tn"}})
+                for member, seat in book.council.members.items()
+            }
+        )(_groups(pair=_group())(book)),
+        "council.json groups.pair",
+        "empty",
+    ),
     "an empty group": (
         _groups(harbours=_group(function=DeskFunction.MILITARY)),
         "council.json groups.harbours",
@@ -116,6 +156,9 @@ ERRORS = {
     "a governor of nobody",
     "an unknown desk",
     "an unknown member",
+    "a member that release_to never names",
+    "an operation asked as a grouping",
+    "a table that does not load",
     "a case that fails",
     "a rule without an id",
     "two rules of one id",

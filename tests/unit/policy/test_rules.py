@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.policy import rules as rules_module
-from broker.policy.context import Party, SendContext
+from broker.policy.context import Party, SendContext, party_of
 from broker.policy.rules import AccessRules, Decision, decide_all, default_texts
 from schemas.bulletin.vocabularies import (
     Caveat,
@@ -24,6 +24,7 @@ from schemas.bulletin.vocabularies import (
     Tlp,
     Topic,
 )
+from schemas.directory import Group
 from schemas.envelope import Header, HeaderMarking
 from schemas.errors import Problem, VerificationError
 from tests.unit.policy.examples import (
@@ -35,6 +36,7 @@ from tests.unit.policy.examples import (
     TD_MAIN,
     TN_MAIN,
     marked,
+    shipped_book,
     shipped_table,
 )
 
@@ -149,6 +151,30 @@ def test_rules_may_read_the_time(load: Load) -> None:
     moments = [last, last + timedelta(seconds=1), last]
     answers = [rules.decide(TN_MAIN, LY_MAIN, replace(ORDINARY, at=at)).allowed for at in moments]
     assert answers == [True, False, True]
+
+
+def test_an_operation_ends_whatever_was_remembered(shipped: AccessRules) -> None:
+    """At the second in which a joint operation ends its rule stops permitting, asked in any order."""
+    ends = datetime(2026, 12, 31, 12, tzinfo=UTC)
+    council = shipped_book().council
+    joint = Group(
+        names=council.groups["tripoli"].names,
+        kind="operation",
+        members=("ly", "tn"),
+        until=ends,
+    )
+    council = council.model_copy(update={"groups": {"dune": joint}})
+    what = replace(ORDINARY, purpose=Purpose.BORDER_OPERATION)
+
+    def ask(at: datetime) -> Decision:
+        sender, recipient = party_of(council, "tn/main", at), party_of(council, "ly/main", at)
+        assert sender is not None
+        assert recipient is not None
+        return shipped.decide(sender, recipient, replace(what, at=at))
+
+    last = ends - timedelta(seconds=1)
+    holds, ended = Decision(True, ("joint-operations",)), Decision(False, ("no-permit",))
+    assert [ask(at) for at in (last, ends, last, ends)] == [holds, ended, holds, ended]
 
 
 def test_remembered_decisions_are_the_same(
