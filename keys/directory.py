@@ -198,6 +198,10 @@ class Directory:
             return view.without_keys()
         return view
 
+    def forget_views(self) -> None:
+        """Let go of the keys that were loaded; for readers of many directories, each asked in its time."""
+        self._views.clear()
+
     def desk_by_request_keyid(self, keyid: str) -> str | None:
         """Find whose request key has this keyid; ask `desk` whether it still counts."""
         return self._request_keyids.get(keyid)

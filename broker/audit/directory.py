@@ -6,14 +6,15 @@ Pure; may import `keys` and `schemas`. `verify` feeds it every settled leaf and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from broker.audit.changes import DirectoryChange, change_of
+from broker.audit.changes import ChangeLog
 from broker.audit.leaves import OpenedLeaf
 from broker.audit.order import EntryTimes
+from broker.audit.remarks import GovernanceWatch, LapseWatch, RateWatch, Remark
 from broker.audit.rules import RULES, Findings
 from broker.audit.seen import Seen
 from broker.policy.admission import rules_of
@@ -21,8 +22,6 @@ from keys.directory import Directory
 from keys.dsse import pae_sha256
 from keys.history import DirectoryHistory
 from keys.history import Finding as HistoryFinding
-from keys.trust import read_initial_root
-from keys.tuf_files import metadata_name
 from schemas.directory import Invitation
 from schemas.entries import DeskSealingKey, DirectoryLogEntry, parse_directory_entry
 from schemas.errors import ConfigurationError, ParseError
@@ -59,6 +58,7 @@ class DirectoryAudit:
     ) -> None:
         self._logs = invitation.logs
         self._seen = seen
+        self._now = now
         self._findings = findings
         self._times = EntryTimes(
             "directory", None if seen is None else seen.directory, now, findings
@@ -69,9 +69,14 @@ class DirectoryAudit:
         )
         self.heads: list[ExchangeHead] = []
         self.counts: Counter[str] = Counter()
-        self.changes: list[DirectoryChange] = []
-        root = invitation.root
-        self._root_file = {metadata_name("root", read_initial_root(root).version): root}
+        self.changes = ChangeLog(invitation.root)
+        self._governance, self._rates = GovernanceWatch(), RateWatch()
+        self._lapses = LapseWatch("directory")
+
+    def remarks(self) -> tuple[Remark, ...]:
+        """What breaks no rule, and people should look at."""
+        governance = self._governance.remarks(self._now)
+        return (*governance, *self._lapses.remarks(), *self._rates.remarks())
 
     def skip(self) -> None:
         """Take note of a leaf that did not open: nothing behind it can be judged."""
@@ -82,8 +87,8 @@ class DirectoryAudit:
 
         1. Its time and its view of the exchange log do not run backwards.
         2. Folded into the history, it breaks no rule of directories and sealing keys.
-        3. A directory that came into force names the logs that are audited, and its rules load; what it
-           changed, and who signed it, is kept for the report.
+        3. A directory that came into force names the logs that are audited, and its rules load.
+        4. What was published is kept for the report: what it changed and who signed it, or why it is void.
 
         Args:
             fetch: gives a trust file by name, up to a size in bytes.
@@ -92,7 +97,7 @@ class DirectoryAudit:
             TrustFileMissing: nothing was changed; `give_up` goes on without the file.
         """
         before = self.history.newest.directory
-        read = dict(self._root_file)
+        read: dict[str, bytes] = {}
 
         def reading(name: str, size_bytes_max: int) -> bytes:
             read[name] = fetch(name, size_bytes_max)
@@ -104,13 +109,30 @@ class DirectoryAudit:
             # The history finds the same again, in the words of its own.
             if in_order or finding.rule != "entry-invalid":
                 rule = _HISTORY_RULES.get(finding.rule, finding.rule)
-                self._report(leaf.index, rule if rule in RULES else "directory", finding.detail)
-        directory = self.history.newest.directory
-        if directory is not None and directory is not before:
-            self._check_directory(leaf.index, directory)
-            since = self.history.newest.in_force_since
-            if since is not None:
-                self.changes.append(change_of(before, directory, leaf.index, since, read))
+                rule = rule if rule in RULES else "directory"
+                self._report(leaf.index, rule, finding.detail)
+                at = self.history.newest.last_at
+                if finding.rule == "directory-invalid" and at is not None:
+                    said = (rule, finding.detail)
+                    self.changes.was_void(before, leaf.index, at, said, read)
+        if not self._stopped:
+            self._keep_in_force(leaf.index, before, read)
+
+    def _keep_in_force(
+        self, index: int, before: Directory | None, files: Mapping[str, bytes]
+    ) -> None:
+        """Look at the directory in force after an entry, and at what is new if that entry published it."""
+        newest = self.history.newest
+        directory, since = newest.directory, newest.in_force_since
+        if directory is not None and since is not None and directory is not before:
+            self._check_directory(index, directory)
+            roles = self.changes.came_into_force(before, directory, index, since, files)
+            self._governance.look(index, directory)
+            if before is not None:
+                self._rates.published(index, since, roles)
+                before.forget_views()
+        if newest.last_at is not None:
+            self._lapses.logged(index, newest.last_at, directory)
 
     def give_up(self, leaf: OpenedLeaf, detail: str) -> None:
         """Go on without a trust file that the hub does not serve."""

@@ -17,9 +17,11 @@ from broker.audit.envelopes import EnvelopeAudit, Judgement
 from broker.audit.expiries import ExpiryAudit
 from broker.audit.leaves import OpenedLeaf
 from broker.audit.order import EntryTimes
+from broker.audit.remarks import LapseWatch, Remark
 from broker.audit.rules import Findings
 from broker.audit.seen import Seen
 from broker.audit.statements import SignedEntry, difference, payload_of, signature_fault
+from keys.directory import Directory
 from keys.history import DirectoryHistory, DirectoryState
 from schemas.acknowledgements import Acknowledgement
 from schemas.entries import (
@@ -32,7 +34,7 @@ from schemas.entries import (
     parse_exchange_entry,
 )
 from schemas.envelope import Header
-from schemas.errors import ParseError
+from schemas.errors import ParseError, VerificationError
 from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX, STATEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.scalars import member_of
@@ -115,6 +117,8 @@ class ExchangeAudit:
         self._attachments = AttachmentAudit(self._unopened, findings)
         self._expiries = ExpiryAudit(self._envelopes, self._unopened, findings)
         self._newest: datetime | None = None
+        self._lapses = LapseWatch("exchange")
+        self._in_use: Directory | None = None
         self._entries: Counter[str] = Counter()
         self._by_member: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
@@ -140,6 +144,7 @@ class ExchangeAudit:
         self._times.check(leaf.index, entry.at)
         self._newest = entry.at
         state = self._state_at(leaf.index, entry.directory_size)
+        self._lapses.logged(leaf.index, entry.at, self._use(state))
         # Step 6; the signature of an envelope is verified where it is admitted, below.
         judgement = self._judge(leaf, entry, state)
         match entry, subject:
@@ -207,7 +212,8 @@ class ExchangeAudit:
 
         1. It is no more than the directory log had when the entry was logged.
         2. It does not fall.
-        3. It is at least what this auditor had verified before the entry was logged.
+        3. It is at least what the directory log shows at this entry, and what this auditor had verified
+           before the entry was logged: an old directory is not revived.
         """
         limit = self._limit(index)
         if directory_size > limit:
@@ -219,19 +225,42 @@ class ExchangeAudit:
             detail = f"{directory_size} directory entries after {before}"
             self._report(index, "directory-size-falls", detail)
             return None
-        due = 0 if self._seen is None else self._seen.directory_size_due(index)
-        if directory_size < due:
-            detail = f"{directory_size} directory entries where {due} were seen before"
-            self._report(index, "directory-size-stale", detail)
+        stale = self._staleness(index, directory_size)
+        if stale is not None:
+            self._report(index, "directory-size-stale", stale)
         if directory_size > self._history.newest.size:
             return None
         return self._history.at(directory_size)
+
+    def _staleness(self, index: int, directory_size: int) -> str | None:
+        due = 0 if self._seen is None else self._seen.directory_size_due(index)
+        if directory_size < due:
+            return f"{directory_size} directory entries where {due} were seen before"
+        if directory_size <= self._history.newest.size:
+            try:
+                self._history.judging(directory_size, index)
+            except VerificationError as error:
+                return str(error)
+        return None
+
+    def _use(self, state: DirectoryState | None) -> Directory | None:
+        """Go over to a directory; `directory_size` never falls, so that nobody asks the one before again."""
+        directory = None if state is None else state.directory
+        if directory is not None and directory is not self._in_use:
+            if self._in_use is not None:
+                self._in_use.forget_views()
+            self._in_use = directory
+        return directory
 
     def _limit(self, index: int) -> int:
         heads = self._limits.heads
         while self._next_head < len(heads) and heads[self._next_head][0] <= index:
             self._next_head += 1
         return heads[self._next_head][1] if self._next_head < len(heads) else self._limits.size
+
+    def remarks(self) -> tuple[Remark, ...]:
+        """What breaks no rule, and people should look at."""
+        return self._lapses.remarks()
 
     def counts(self) -> ExchangeCounts:
         """What was counted so far."""

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from broker.audit.changes import DirectoryChange
+from broker.audit.changes import DirectoryChanges
 from broker.audit.exchange import ExchangeCounts
+from broker.audit.remarks import Remark
 from broker.audit.rules import Finding
 from broker.tlog.checkpoint import Checkpoint
 from schemas.loader import dump_json
@@ -48,7 +49,7 @@ class AuditReport:
     `findings` lists the first of each rule, `findings_by_rule` counts all. A log is None if its checkpoint
     did not verify, `counts` if the exchange log could not be read for that. `witnesses` is what the
     council names; `none` means that no one but this auditor watches for a hub with two faces. `changes` are
-    the directories that came into force, `remarks` what people should look at in the last one.
+    the directories that were published, `remarks` what people should look at though it breaks no rule.
     """
 
     exchange: str
@@ -58,8 +59,8 @@ class AuditReport:
     directory: AuditedLog | None
     exchange_log: AuditedLog | None
     directory_entries: Counter[str]
-    changes: tuple[DirectoryChange, ...]
-    remarks: tuple[str, ...]
+    changes: DirectoryChanges
+    remarks: tuple[Remark, ...]
     counts: ExchangeCounts | None
     witnesses: str
     seconds: float
@@ -86,11 +87,8 @@ class AuditReport:
             "logs": {name: log.to_plain() for name, log in logs.items() if log is not None},
             "witnesses": self.witnesses,
             "witnessed": self.is_witnessed,
-            "directory_changes": [
-                change.to_plain() for change in self.changes if not change.is_renewal
-            ],
-            "directory_renewals": sum(change.is_renewal for change in self.changes),
-            "remarks": list(self.remarks),
+            "directory_changes": self.changes.to_plain(),
+            "remarks": [remark.to_plain() for remark in self.remarks],
             "directory_entries": dict(sorted(self.directory_entries.items())),
             "milliseconds": round(self.seconds * 1000),
         }

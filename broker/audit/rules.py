@@ -56,7 +56,7 @@ _TABLE: Final[tuple[Rule, ...]] = (
     # The exchange log, every entry.
     Rule("directory-size-falls", "An entry names a smaller directory log than one before."),
     Rule("directory-size-beyond", "An entry names more directory entries than there are."),
-    Rule("directory-size-stale", "An entry names less of the directory log than was seen before it."),
+    Rule("directory-size-stale", "An entry names less of the directory log than there was before it."),
     Rule("statement", "The statement is absent, or is not the one that the entry names."),
     Rule("signature", "The statement is not signed by the desk's node identity then in force."),
     # Accepted and refused envelopes.

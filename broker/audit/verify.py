@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from broker.audit.changes import remarks_on
 from broker.audit.directory import DirectoryAudit
-from broker.audit.exchange import DirectoryLimits, ExchangeAudit, ExchangeCounts
+from broker.audit.exchange import DirectoryLimits, ExchangeAudit
 from broker.audit.growth import Growth
 from broker.audit.leaves import OpenedLeaf
 from broker.audit.reading import LogReader, LogSource, ask
@@ -46,8 +45,9 @@ async def verify_exchange(
     2. Both trees rebuilt from their leaves: tiles and roots are those that the hub serves and signed.
     3. Every leaf opened, and hashed again.
     4. The directory log folded, every directory and sealing key in it judged; the exchange log's size and
-       root in each of its entries are those of the exchange log, and never fall.
-    5. Exchange entries in order: time and `directory_size` never fall, nor exceed what there was.
+       root in each of its entries are those of the exchange log, and never fall. What each directory
+       changed, who signed it, or why it is void, is kept.
+    5. Exchange entries in order: time and `directory_size` never fall, and the latter is what there was.
     6. Each statement is the one that its entry names, signed by its desk's node identity then in force,
        of refused envelopes too.
     7. Accepted envelopes: directory, times, keys and access rules admitted them, by exactly the policies
@@ -64,7 +64,7 @@ async def verify_exchange(
         now: the auditor's clock, UTC with whole seconds.
 
     Returns:
-        Every finding, and what was counted.
+        Every finding, every change of the directory, and what was counted.
 
     Raises:
         HubUnreachable: the hub did not answer; nothing is said about it.
@@ -107,9 +107,9 @@ class _Audit:
         if directory is not None:
             await self._audit_directory(directory)
         # Steps 2, 3 and 5 to 10, for the exchange log; and the roots of it that step 4 left open.
-        counts = None
+        audited = None
         if directory is not None and exchange is not None:
-            counts = await self._audit_exchange(directory, exchange)
+            audited = await self._audit_exchange(directory, exchange)
             if _FATAL.isdisjoint(self._findings.by_rule):
                 self._store.save(Seen(self._as_seen(directory), self._as_seen(exchange)))
         return AuditReport(
@@ -120,16 +120,12 @@ class _Audit:
             directory=self._audited(directory, "directory"),
             exchange_log=self._audited(exchange, "exchange"),
             directory_entries=self._directory.counts,
-            changes=tuple(self._directory.changes),
-            remarks=self._remarks(),
-            counts=counts,
+            changes=self._directory.changes.told(),
+            remarks=self._directory.remarks() + (audited.remarks() if audited else ()),
+            counts=audited.counts() if audited else None,
             witnesses=self._witnesses(),
             seconds=time.monotonic() - started,
         )
-
-    def _remarks(self) -> tuple[str, ...]:
-        directory = self._directory.history.newest.directory
-        return () if directory is None else remarks_on(directory, self._now)
 
     async def _checkpoints(self) -> tuple[_Told | None, _Told | None]:
         """Both checkpoints of one moment: the directory log did not move around the exchange log's.
@@ -205,7 +201,7 @@ class _Audit:
         except TrustFileMissing as missing:
             self._directory.give_up(leaf, str(missing))
 
-    async def _audit_exchange(self, directory: _Told, exchange: _Told) -> ExchangeCounts:
+    async def _audit_exchange(self, directory: _Told, exchange: _Told) -> ExchangeAudit:
         reader = self._reader("exchange", exchange)
         growth = self._growth("exchange", exchange)
         heads = [head for head in self._directory.heads if head.size <= exchange.checkpoint.size]
@@ -237,7 +233,7 @@ class _Audit:
         await _check_tiles(reader, growth.tree.partial_tiles())
         growth.finish()
         audit.finish()
-        return audit.counts()
+        return audit
 
     def _reader(self, log: LogName, told: _Told) -> LogReader:
         generation = self._invitation.logs.generation

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,9 +22,6 @@ from schemas.scalars import format_time
 if TYPE_CHECKING:
     from broker.audit.report import AuditedLog, AuditReport
     from broker.audit.setup import Auditor
-
-CHANGES_SHOWN: Final = 5
-"""Lines of one change that are told unless all are asked for."""
 
 app = typer.Typer(
     no_args_is_help=True, help="The auditor: verify both logs without trusting the hub."
@@ -127,6 +124,7 @@ async def _verify(auditor: Auditor, data: Path) -> AuditReport:
 
 def _show(report: AuditReport, *, whole: bool) -> None:
     from broker.audit.rules import RULES
+    from broker.audit.telling import change_lines, one_line, remark_lines
 
     if report.is_sound:
         say(f"Nothing found in {report.exchange}, {format_time(report.at)}.")
@@ -135,7 +133,8 @@ def _show(report: AuditReport, *, whole: bool) -> None:
         say(f"FOUND: {total} in {report.exchange}, {format_time(report.at)}.")
         for finding in report.findings:
             where = "as a whole" if finding.index is None else f"entry {finding.index}"
-            say(f"  {finding.log} log, {where}, rule {finding.rule}: {finding.detail}")
+            said = f"{finding.log} log, {where}, rule {finding.rule}: {finding.detail}"
+            say(f"  {one_line(said)}")
             say(f"      {RULES[finding.rule].meaning}")
         if total > len(report.findings):
             say(f"{total - len(report.findings)} more of the same rules are counted, not listed.")
@@ -143,30 +142,15 @@ def _show(report: AuditReport, *, whole: bool) -> None:
     _show_log("directory log", report.directory)
     _show_log("exchange log", report.exchange_log)
     _show_counts(report)
-    _show_changes(report, whole=whole)
+    say()
+    for line in (*change_lines(report.changes, whole=whole), *remark_lines(report.remarks)):
+        say(line)
+    say()
     if not report.is_witnessed:
         say(
             "Unwitnessed: a test exchange; nobody but this auditor watches for a hub with two faces."
         )
     say(f"Verified in {report.seconds:.2f} s.")
-
-
-def _show_changes(report: AuditReport, *, whole: bool) -> None:
-    changes = [each for each in report.changes if not each.is_renewal]
-    renewals = len(report.changes) - len(changes)
-    say(f"Changes of the directory: {len(changes)}, and {renewals} renewals by the hub alone")
-    for change in changes:
-        signed = "; ".join(f"{role} by {', '.join(who)}" for role, who in change.signers.items())
-        say(f"  entry {change.index}, {format_time(change.at)}: {signed}")
-        told = [each.text for each in change.report.changes]
-        told += [effect.sentence() for effect in change.report.effects]
-        shown = told if whole else told[:CHANGES_SHOWN]
-        for line in shown:
-            say(f"    {line}")
-        if len(told) > len(shown):
-            say(f"    and {len(told) - len(shown)} more: `barid audit verify --changes` tells all")
-    for remark in report.remarks:
-        say(f"To look at: {remark}")
 
 
 def _show_log(name: str, log: AuditedLog | None) -> None:

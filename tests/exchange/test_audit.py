@@ -20,11 +20,16 @@ from broker.audit.verify import verify_exchange
 from broker.tlog.receipt import LogVerifier, verify_receipt
 from schemas.acknowledgements import AcknowledgedItem, Result
 from schemas.bulletin.vocabularies import Kind
+from schemas.directory import Council
 from schemas.entries import EnvelopeAccepted
 from schemas.errors import Problem
 from schemas.loader import dump_json, load_json
 from schemas.receipts import Receipt
+from tests.exchange.hostile_trust import YEAR, Hostile
 from tests.exchange.live import LiveHub, live_hub, now, run
+
+HOLDERS = ("dz", "ly", "ml", "ne", "tn")
+"""Which member holds the key of each governor."""
 
 AUDITED = {"entry", "tile", "log_head", "trust_file"}
 
@@ -130,6 +135,38 @@ def test_an_altered_table_is_found(hub: LiveHub, tmp_path: Path, alteration: Alt
         assert found
     else:
         assert (alteration.log, alteration.index, alteration.rule) in found
+
+
+def test_changes_of_the_directory_are_told(tmp_path: Path) -> None:
+    """A council, a member's file and a directory that two governors alone signed, through a real hub."""
+    with live_hub(tmp_path / "hub") as hub:
+        held = dict(zip((g.public_key.keyid for g in hub.governors), HOLDERS, strict=True))
+        council = hub.council.model_copy(update={"governors": held})
+        texts = hub.rules()
+        second = hub.publish(hub.signed_targets(2, *texts, council))
+        member = hub.publish(hub.signed_member("ly", 2, now() + YEAR, revoked=("ab" * 32,)))
+        hostile = Hostile(hub, hub.governors, dict(hub.files))
+        void = hostile.publish(hostile.targets(_grace, signers=hub.governors[:2]))
+        report = run(_audit(hub, tmp_path))
+    assert [(f.log, f.index, f.rule) for f in report.findings] == [("directory", void, "directory")]
+    told = [
+        (change.index, [(f.role, f.names) for f in change.signed])
+        for change in report.changes.listed
+    ]
+    assert told[1:] == [
+        (second, [("targets", HOLDERS[:3])]),
+        (member, [("member-ly", ("ly",))]),
+    ]
+    (refused,) = report.changes.void
+    assert (refused.index, [(f.role, f.names) for f in refused.signed]) == (
+        void,
+        [("targets", HOLDERS[:2])],
+    )
+    assert [remark.until for remark in report.remarks] == [second]
+
+
+def _grace(council: Council) -> Council:
+    return council.model_copy(update={"grace_seconds": 1})
 
 
 def test_every_audited_table_is_altered() -> None:

@@ -38,7 +38,7 @@ from broker.tlog.merkle import leaf_hash
 from broker.tlog.receipt import exchange_leaf_data, place_hash
 from keys.dsse import pae_sha256, sign_statement, signatures_sha256
 from keys.envelope import Outgoing, address, parse_header, seal_content
-from keys.history import DirectoryHistory
+from keys.history import DirectoryHistory, DirectoryState
 from keys.sealing import SealingPublicKey
 from keys.signing import SigningIdentity
 from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
@@ -152,7 +152,7 @@ class AuditWorld(TrustWorld):
         """Log an accepted envelope; `changed` members of the entry are what a hostile hub writes."""
         header = parse_header(statement)
         try:
-            policies = admit(statement, header, self.known().newest, self.now)
+            policies = admit(statement, header, self._judging(changed), self.now)
         except Problem:
             policies = dict.fromkeys(header.desks, ("standing-mechanism",))
         recipients = tuple(
@@ -171,6 +171,12 @@ class AuditWorld(TrustWorld):
             recipients=recipients,
         )
         return self.append(entry.model_copy(update=changed), statement)
+
+    def _judging(self, changed: dict[str, Any]) -> DirectoryState:
+        """The state that an entry names; the newest where it names one that is not there."""
+        history = self.known()
+        size = changed.get("directory_size", history.size)
+        return history.at(size) if size <= history.size else history.newest
 
     def _next_place(self, sender: str, recipient: str) -> str:
         number = self._places.get((sender, recipient), 0) + 1

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from broker.audit import setup
+from broker.audit.changes import DirectoryChanges
 from broker.audit.exchange import ExchangeCounts
+from broker.audit.remarks import Remark
 from broker.audit.report import AuditedLog, AuditReport
 from broker.audit.rules import RULES, Finding
 from broker.cli import auditor
@@ -19,7 +21,7 @@ from broker.tlog.checkpoint import Checkpoint
 from tests.unit.cli.conftest import Barid
 
 FINDINGS = (
-    Finding("exchange", 7, "opening", "the leaf is not made of it"),
+    Finding("exchange", 7, "opening", "the leaf is not\nmade of it"),
     Finding("directory", None, "log-forked", "at 3 entries it had another root"),
 )
 
@@ -35,8 +37,10 @@ def report(*findings: Finding, listed: int = 100) -> AuditReport:
         directory=None,
         exchange_log=log,
         directory_entries=Counter({"directory.published": 1}),
-        changes=(),
-        remarks=("tn holds 2 governors' keys",),
+        changes=DirectoryChanges(renewals=2),
+        remarks=(
+            Remark("directory", "governor-twice", 3, None, "tn holds 2 of 5 governors' keys"),
+        ),
         counts=ExchangeCounts(
             entries=Counter({"envelope.accepted": 5}),
             envelopes_by_member=Counter(),
@@ -77,7 +81,7 @@ def test_finding_names_log_index_and_rule(
     lines = result.stdout.splitlines()
     assert lines[0] == "FOUND: 2 in tripoli-test, 2026-11-24T12:00:00Z."
     assert lines[1:5] == [
-        "  exchange log, entry 7, rule opening: the leaf is not made of it",
+        "  exchange log, entry 7, rule opening: the leaf is not\\nmade of it",
         f"      {RULES['opening'].meaning}",
         "  directory log, as a whole, rule log-forked: at 3 entries it had another root",
         f"      {RULES['log-forked'].meaning}",
@@ -110,6 +114,8 @@ def test_sound_exchange_ends_with_0(
     assert "refused, access-denied: 1" in result.stdout
     assert "envelopes to 8 recipients, 3 without an answer yet" in result.stdout
     assert "Unwitnessed" in result.stdout
+    assert "renewals by the hub alone: 2" in result.stdout
+    assert "log from entry 3 on: tn holds 2 of 5" in result.stdout
 
 
 @pytest.mark.usefixtures("_opened")

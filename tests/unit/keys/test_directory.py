@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from schemas.bulletin.vocabularies import DeskFunction, Tlp
-from schemas.directory import Council, MemberFile
+from schemas.directory import Council, Group, MemberFile
 from schemas.errors import Problem
 from tests.exchange.trust_world import START, DeskSecrets, TrustWorld
 
@@ -253,6 +253,29 @@ def test_a_group_of_which_nobody_can_receive_is_an_error(world: TrustWorld) -> N
     _suspend(world, "dz", "eg", "ly", "ma", "mr", "tn")
     with pytest.raises(Problem, match="can receive"):
         world.directory().expand_group("arab_league", START)
+
+
+def test_a_group_expands_to_the_desks_of_its_function_until_it_ends(world: TrustWorld) -> None:
+    """A joint operation reaches its members' desks of one function, and nobody from its end on."""
+    ends = START + timedelta(days=3)
+
+    def change(council: Council) -> Council:
+        group = Group(
+            names=council.groups["tripoli"].names,
+            kind="operation",
+            members=("ly", "tn"),
+            function=DeskFunction.JUDICIAL,
+            until=ends,
+        )
+        return council.model_copy(update={"groups": {**council.groups, "dune": group}})
+
+    world.change_council(change)
+    world.publish()
+    directory = world.directory()
+    assert directory.expand_group("dune", ends - SECOND) == ("ly/judicial", "tn/judicial")
+    with pytest.raises(Problem, match="the joint operation dune has ended") as caught:
+        directory.expand_group("dune", ends)
+    assert caught.value.word == "unknown-recipient"
 
 
 def test_directories_are_the_same_for_members_whose_files_did_not_change(world: TrustWorld) -> None:
