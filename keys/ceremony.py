@@ -16,6 +16,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import TargetFile
 
 from keys.derivation import sha256_hex
+from keys.desk_requests import check_desk_keys
 from keys.directory import MEMBER_ROLE_PREFIX, Delegation, MemberPart
 from keys.repository import (
     CouncilFiles,
@@ -31,7 +32,6 @@ from keys.repository import TrustSigner as TrustSigner
 from keys.repository import online_signer as online_signer
 from keys.repository import sign_snapshot as sign_snapshot
 from keys.repository import sign_timestamp as sign_timestamp
-from keys.signing import check_ed25519
 from keys.trust import check_distinct_keys, member_path, verify_member
 from keys.trust_keys import key_message, load_member_keys
 from keys.tuf_files import check_tuf_keys, metadata_name, target_name
@@ -149,19 +149,8 @@ def read_member_request(data: bytes, known: Mapping[str, int] | None = None) -> 
         raise VerificationError(
             f"the request carries version {part.metadata.version} of the member's metadata, not {expected}"
         )
-    check_desk_keys(part.file)
+    check_desk_keys(part.file.member, part.file.desks)
     return MemberRequest(request.member, keys, threshold, request.metadata, request.file, part)
-
-
-def check_desk_keys(file: MemberFile) -> None:
-    """Refuse Ed25519 keys that libsodium refuses. Raises ConfigurationError, naming the desk."""
-    for unit, desk in file.desks.items():
-        name = f"{file.member}/{unit}"
-        check_ed25519(f"the request key of {name}", desk.request)
-        if desk.node is not None:
-            check_ed25519(f"the node key of {name}", desk.node.ed25519)
-        for identity in desk.release:
-            check_ed25519(f"a release key of {name}", identity.ed25519)
 
 
 def init_repository(

@@ -10,27 +10,27 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from pydantic import ValidationError
 from securesystemslib.signer import Key
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
-from keys.ceremony import check_desk_keys
 from keys.derivation import sha256_hex
+from keys.desk_requests import check_desk_keys
 from keys.directory import MEMBER_ROLE_PREFIX, CouncilPart, Delegation, Directory, MemberPart
 from keys.directory_files import OpenedDirectory, member_of_role, open_directory
 from keys.proposals import Governors, governors_of, online_key_of
 from keys.repository import delegation
 from keys.trust import check_distinct_keys, member_path, read_council, verify_member
-from keys.trust_keys import load_member_keys
+from keys.trust_keys import load_key, load_member_keys
 from keys.tuf_files import TrustFileMissing, check_tuf_keys, metadata_name, read_metadata
 from schemas.directory import MemberFile
 from schemas.entries import FileVersion
 from schemas.errors import ConfigurationError, ParseError, VerificationError
-from schemas.governance import Proposal
+from schemas.governance import Proposal, TrustKey
 from schemas.limits import PUBLICATION_BYTES_MAX, TRUST_FILE_BYTES_MAX
 from schemas.loader import parse
 
-_SIGNATURE_BYTES_MAX: Final = 64 * 1024
 _NOTHING: Final = FileVersion(version=1, sha256=sha256_hex())
 
 Payload = TypeVar("Payload", Root, Targets)
@@ -94,7 +94,8 @@ def read_proposal(data: bytes, initial_root: bytes | None) -> ReadProposal:
 
     1. The directory on which it builds descends from the reader's own trust root.
     2. Each role is well-formed, and has the version that follows.
-    3. Root and targets are signed by the same governors, snapshot and timestamp by one key.
+    3. Root and targets are signed by the same governors, snapshot and timestamp by one key; every key stands
+       under its own keyid, which people compare.
     4. Council, rules, delegations and the members' files are what a node would take.
 
     Args:
@@ -160,6 +161,8 @@ def _read_council(
     targets = _unsigned(message, "targets", Targets, before)
     version = _file_of(message, "targets", targets.signed.version)
     council = read_council(targets.signed, version, _reader(message.targets))
+    for delegated in council.delegations.values():
+        _check_delegation(delegated)
     if message.targets.keys() != targets.signed.targets.keys():
         raise ConfigurationError("the proposal carries files that its targets do not list")
     if council.council.exchange != message.exchange:
@@ -168,6 +171,15 @@ def _read_council(
     snapshot = before.snapshot_file if before else _NOTHING
     after = Directory(root, root_file, snapshot, council, _members(message, council, before))
     return after, tuple(tasks)
+
+
+def _check_delegation(delegated: Delegation) -> None:
+    """Refuse keys that are named and not there: people would count them among those who can sign."""
+    if len(delegated.keys) != len(delegated.role.keyids):
+        raise VerificationError(f"{delegated.role.name} names keys that are not there")
+    if delegated.role.threshold > len(delegated.keys):
+        raise VerificationError(f"{delegated.role.name} asks for more signatures than it has keys")
+    _check_keyids(delegated.keys.values())
 
 
 def _root_quorums(before: Directory | None, root: Root) -> tuple[Quorum, ...]:
@@ -201,7 +213,21 @@ def _checked_root(root: Root) -> Governors:
     check_tuf_keys((*governors.keys, online_key_of(root)))
     if set(root.keys) != {key.keyid for key in (*governors.keys, online_key_of(root))}:
         raise VerificationError("the root lists keys that have no role")
+    _check_keyids(root.keys.values())
     return governors
+
+
+def _check_keyids(keys: Iterable[Key]) -> None:
+    """Refuse a key under another's keyid: TUF takes any name, and people compare nothing but keyids."""
+    for key in keys:
+        try:
+            own = load_key(TrustKey.model_validate(key.to_dict())).keyid
+        except (ValidationError, ParseError) as error:
+            raise VerificationError(
+                f"the key {key.keyid[:64]} is not written as ours are"
+            ) from error
+        if own != key.keyid:
+            raise VerificationError(f"the key {own} stands under the name {key.keyid[:64]}")
 
 
 def _members(
@@ -219,6 +245,8 @@ def _members(
                 raise ConfigurationError(
                     f"{member} has no file that its new keys signed: its request is missing"
                 )
+        if part.file.exchange != message.exchange:
+            raise VerificationError(f"the file of {member} belongs to {part.file.exchange}")
         found[member] = part
     if left:
         raise ConfigurationError(f"the proposal carries {min(left)}, which nothing refers to")
@@ -251,7 +279,7 @@ def _signed_part(
         raise VerificationError(f"{names[0]} has the version {part.metadata.version}")
     if known and part.metadata.version != known.metadata.version + 1:
         raise VerificationError(f"{role} {part.metadata.version} does not follow what is in force")
-    check_desk_keys(part.file)
+    check_desk_keys(part.file.member, part.file.desks)
     return part
 
 
@@ -275,7 +303,7 @@ def _read_member(message: Proposal, before: Directory | None) -> tuple[MemberPar
         raise VerificationError(f"{path} is not well-formed: {error}") from error
     if file.member != member or file.exchange != message.exchange:
         raise VerificationError(f"{path} is the file of {file.member} in {file.exchange}")
-    check_desk_keys(file)
+    check_desk_keys(file.member, file.desks)
     version = _file_of(message, role, targets.version)
     part = MemberPart(file, sha256, version, targets.expires, delegated)
     what = f"people who sign for {member}"

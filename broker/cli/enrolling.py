@@ -133,10 +133,13 @@ def enrol(
     No key that speaks for the member is made here: its people keep theirs elsewhere.
     """
     from broker.node.setup import join_node
+    from keys.trust import read_initial_root
 
-    exchange = read_invitation(invitation).exchange
-    settings = _settings(exchange, member, desk, listen, operator)
-    releasers = read_releasers(release_key or (), release_threshold or (), exchange)
+    read = read_invitation(invitation)
+    # Before anything is made: a node without an invitation would have to be made again.
+    read_initial_root(read.root)
+    settings = _settings(read.exchange, member, desk, listen, operator)
+    releasers = read_releasers(release_key or (), release_threshold or (), read.exchange)
     request = _make(data, settings, name or (), releasers, apart=True)
     join_node(data, invitation.read_bytes())
     say(f"Next: give {request} to those who sign for {member}, in person, and read the keys")

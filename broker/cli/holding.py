@@ -173,7 +173,9 @@ def open_holder(folder: Path, exchange: str, token: Token | None = None) -> Hold
             raise ConfigurationError(f"the token holds another key than that of {name} in {folder}")
         return Holder(folder, signer, None)
     if not (folder / KEYSTORE).is_dir():
-        raise ConfigurationError(f"the key of {name} is in a token: name its library with --token")
+        raise ConfigurationError(
+            f"the key of {name} is in a token: sign with it by `barid trust sign --token LIBRARY.so`"
+        )
     keystore = Keystore.open(folder / KEYSTORE, get_passphrase(f"the trust key of {name}"))
     return Holder(folder, load_trust_key(keystore, exchange), keystore)
 

@@ -1,46 +1,49 @@
 """`barid member`: what a member decides alone: its desks and their keys, signed by its own people.
 
-May import `keys`, within the commands; `main` adds this group. Each command makes a proposal, signs it with
-the keys that are at hand, and publishes it where enough have signed.
+May import `keys`, within the commands; `main` adds this group, and `member_joining` has what the council
+decides. Each command makes a proposal, signs it with the keys that are at hand, and publishes it where enough
+have signed.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from broker.cli import member_joining
 from broker.cli.directories import (
     DirectoryPath,
     InvitationPath,
     NodeData,
     opened_directory,
     read_file,
+    write_new,
 )
 from broker.cli.exits import Exit
-from broker.cli.holding import open_holder
-from broker.cli.member_signing import MemberKeys, decide, node_member, write_request
+from broker.cli.member_joining import MEMBER_DAYS, read_desk_request
+from broker.cli.member_signing import MemberKeys, decide, node_member
 from broker.cli.options import AsJson, utc_now
 from broker.cli.output import note, print_json, say
 from broker.cli.proposing import expiry_notes, show_member
-from schemas.errors import ConfigurationError
-from schemas.governance import DeskRequest
-from schemas.loader import to_plain
+from schemas.directory import MemberFile
+from schemas.errors import ConfigurationError, ParseError
+from schemas.limits import TRUST_FILE_BYTES_MAX
+from schemas.loader import parse, to_plain
 from schemas.scalars import format_time
 
 if TYPE_CHECKING:
     from keys.directory import MemberPart
     from keys.directory_files import OpenedDirectory
 
-MEMBER_DAYS = 365
-"""Life of a member's file: from then on none of its keys counts."""
-
 app = typer.Typer(
     no_args_is_help=True,
     help="What a member decides alone: its desks, their keys, and which keys count no more.",
 )
+app.add_typer(member_joining.app)
 
 DeskRequests = Annotated[
     list[Path],
@@ -64,76 +67,6 @@ Out = Annotated[
 
 
 @app.command(
-    "request",
-    epilog="""\
-Examples:
-
-  barid member request --desk-request desk-request.json --key AMAL --key OMAR --threshold 2 --out REQUEST
-
-  barid member request --desk-request desk-request.json --key AMAL --public OMAR/trust-public.json
-      --threshold 2 --out REQUEST
-
-With the second one Omar signs REQUEST/proposal.json on his own machine (`barid trust sign`), and
-`barid trust publish REQUEST/proposal.json --signature … --out REQUEST` makes the request of it.""",
-)
-def request(
-    desk_request: DeskRequests,
-    out: Annotated[Path, typer.Option("--out", file_okay=False, help="A new folder.")],
-    exchange: Annotated[
-        str | None, typer.Option("--exchange", help="Where the files do not say it: its name.")
-    ] = None,
-    key: MemberKeys = None,
-    public: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--public",
-            exists=True,
-            dir_okay=False,
-            help="The trust-public.json of a person who is not here. Repeat it.",
-        ),
-    ] = None,
-    threshold: Annotated[
-        int, typer.Option("--threshold", min=1, help="How many of these keys must sign.")
-    ] = 1,
-    version: Annotated[
-        int,
-        typer.Option(
-            "--version", min=1, help="The next version of the member's file, where it had one."
-        ),
-    ] = 1,
-    days: Annotated[
-        int, typer.Option("--days", min=1, max=3650, help="Days until the file lapses.")
-    ] = MEMBER_DAYS,
-) -> None:
-    """Ask to join, or to change the keys that sign for the member: the council decides.
-
-    The keys of a member's people are made by `barid trust keygen`, and kept apart from its nodes.
-    """
-    from keys.default_council import classification_names
-    from keys.member_files import first_file
-    from keys.proposals import propose_joining
-    from keys.trust_keys import read_trust_key_file
-
-    if out.exists() and any(out.iterdir()):
-        raise ConfigurationError(f"{out} is not empty: name another folder")
-    requests = [_read_desk_request(path, exchange) for path in desk_request]
-    file = first_file(requests, classification_names(requests[0].member))
-    holders = [open_holder(folder, file.exchange) for folder in key or ()]
-    absent = [read_trust_key_file(read_file(path), file.exchange)[1] for path in public or ()]
-    keys = [*(holder.signer.public_key for holder in holders), *absent]
-    now = utc_now()
-    proposal = propose_joining(file, keys, threshold, now + timedelta(days=days), now, version)
-    write_request(proposal, holders, out)
-
-
-def _read_desk_request(path: Path, exchange: str | None) -> DeskRequest:
-    from keys.desk_requests import exchange_of_request, read_desk_request
-
-    data = read_file(path)
-    return read_desk_request(data, exchange or exchange_of_request(data))
-
-
-@app.command(
     "add",
     epilog="""\
 Examples:
@@ -152,18 +85,21 @@ def add(
 ) -> None:
     """Add desks to the member's file, or give them the new keys that their nodes made.
 
-    The member signs alone: the council has granted what its desks may be.
+    The member signs alone: the council has granted what its desks may be. A desk that is there already keeps
+    its names, its profile, and its people who release, unless its request names others.
     """
     from keys.member_files import with_desks
 
     opened = opened_directory(data, directory, invitation)
     council = opened.directory.council
-    requests = [_read_desk_request(path, council.exchange) for path in desk_request]
+    requests = [read_desk_request(path, council.exchange) for path in desk_request]
     part = _part(opened, requests[0].member)
     file = part.file
     for each in requests:
         file = with_desks(file, each, council)
-    decide(opened, file, part.expires, key, data, out)
+    if file == part.file:
+        raise ConfigurationError("these desks and keys are in the member's file already")
+    decide(opened, file, _lapses(part), key, data, out)
 
 
 @app.command(
@@ -201,13 +137,94 @@ def revoke(
     opened = opened_directory(data, directory, invitation)
     part = _part(opened, member or node_member(data))
     file = revoked(part.file, desk or (), keyid or ())
-    if decide(opened, file, part.expires, key, data, out):
+    in_force = decide(opened, file, _lapses(part), key, data, out)
+    _warn_of_mute_desks(file)
+    if in_force:
         say()
         say(
             "From this entry on the hub answers these keys nothing, no node believes what they sign,"
         )
         say("and nobody seals to them. What was on its way to the desk waits for its new keys.")
-        say("Next: a new machine (`barid node enrol`), then `barid member add`.")
+        if desk:
+            say("Next: a new machine (`barid node enrol`), then `barid member add`.")
+
+
+def _warn_of_mute_desks(file: MemberFile) -> None:
+    from keys.member_files import mute_desks
+
+    for unit in mute_desks(file):
+        note(
+            f"Warning: too few people of {file.member}/{unit} are left to release what it sends: name others"
+            " (`barid node rekey --release-key`)"
+        )
+
+
+def _lapses(part: MemberPart) -> datetime:
+    """When a changed file lapses: as before; but one that has lapsed would carry nothing into force."""
+    now = utc_now()
+    if part.expires > now:
+        return part.expires
+    note(f"The file lapsed at {format_time(part.expires)}: it is signed for {MEMBER_DAYS} days.")
+    return now + timedelta(days=MEMBER_DAYS)
+
+
+@app.command(
+    "draft",
+    epilog="""\
+Example:
+
+  barid member draft --data NE --out ne.json
+
+Then edit it, and `barid member change ne.json`.""",
+)
+def draft(
+    out: Annotated[Path, typer.Option("--out", dir_okay=False, help="A new file.")],
+    data: NodeData = None,
+    directory: DirectoryPath = None,
+    invitation: InvitationPath = None,
+    member: MemberId = None,
+) -> None:
+    """Write the member's file as it is in force, to be edited: names, profiles, deputies, national levels."""
+    opened = opened_directory(data, directory, invitation)
+    part = _part(opened, member or node_member(data))
+    write_new(out, f"{json.dumps(to_plain(part.file), ensure_ascii=False, indent=2)}\n".encode())
+    say(f"The file of {part.file.member}, version {part.metadata.version}, is in {out}.")
+    say(f"Next: edit it, then `barid member change {out}`.")
+
+
+@app.command(
+    "change",
+    epilog="""\
+Example:
+
+  barid member change ne.json --data NE --key AMAL --key OMAR""",
+)
+def change(
+    edited: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="What `draft` wrote, edited by hand."),
+    ],
+    data: NodeData = None,
+    directory: DirectoryPath = None,
+    invitation: InvitationPath = None,
+    key: MemberKeys = None,
+    out: Out = None,
+) -> None:
+    """Put an edited file into force: names, profiles, deputies, who releases; or a desk given up.
+
+    What is revoked stays revoked.
+    """
+    from keys import member_files
+
+    opened = opened_directory(data, directory, invitation)
+    try:
+        read = parse(MemberFile, read_file(edited, TRUST_FILE_BYTES_MAX), TRUST_FILE_BYTES_MAX)
+    except ParseError as error:
+        raise ConfigurationError(f"{edited} is no member's file: {error}") from error
+    part = _part(opened, read.member)
+    file = member_files.edited(part.file, read, opened.directory.council)
+    decide(opened, file, _lapses(part), key, data, out)
+    _warn_of_mute_desks(file)
 
 
 @app.command(
@@ -270,12 +287,15 @@ def show(
         )
     else:
         show_member(part, opened.message.exchange)
+        if opened.directory.suspended(name):
+            say("The council has suspended the member: none of its keys counts.")
         say(f"Lapses at {format_time(part.expires)}.")
         say(f"{delegated.role.threshold} of {len(delegated.keys)} keys sign it:")
         for keyid in sorted(delegated.keys):
             say(f"  {keyid}")
         for line in warnings:
             note(f"Warning: {line}")
+        _warn_of_mute_desks(part.file)
     if warnings:
         raise typer.Exit(Exit.FINDINGS)
 

@@ -16,11 +16,12 @@ import typer
 from broker.cli.directories import PROPOSAL_FILE, PUBLICATION_FILE, publish_files, write_new
 from broker.cli.holding import Holder, open_holder
 from broker.cli.options import utc_now
-from broker.cli.output import say
+from broker.cli.output import note, say
 from broker.cli.passphrase import get_passphrase
 from broker.cli.proposing import Shown, refuse_errors, show, shown
+from broker.settings import write_whole
 from schemas.directory import MemberFile
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, HubUnreachable, Problem, VerificationError
 from schemas.governance import Publication
 from schemas.loader import dump_json
 from schemas.scalars import format_time
@@ -87,30 +88,39 @@ def decide(
 
     Raises:
         ConfigurationError: nobody who is here signs for this member, or it should not be signed.
+        VerificationError: the directory does not descend from the trust root that a person keeps.
+        HubUnreachable, Problem: the hub did not take it; what was signed is written beside.
     """
     from keys.endorsing import assemble
     from keys.proposals import propose_member
 
     exchange = file.exchange
     proposal = propose_member(file, opened, expires, utc_now())
-    signers: list[Signer] = [open_holder(folder, exchange).signer for folder in keys or ()]
+    holders = [open_holder(folder, exchange) for folder in keys or ()]
+    signers: list[Signer] = [holder.signer for holder in holders]
     if not signers and data is not None:
         signers = _node_signers(data, opened, file.member)
-    if not signers:
+    if not signers and out is None:
         raise ConfigurationError(
-            f"who signs for {file.member}? Name the folders of its people with --key"
+            f"who signs for {file.member}? Name the folders of its people with --key; or a file with --out,"
+            " for those whose keys are elsewhere or in a token"
         )
+    for holder in holders:
+        _check_root(holder, proposal, opened.initial_root)
     signed = _sign(proposal, opened.initial_root, signers)
     show(signed.shown)
     refuse_errors(signed.shown)
     say()
+    for holder in holders:
+        holder.note_signed(signed.shown.proposal, utc_now())
     if signed.missing:
         _pass_on(signed, out or Path(PROPOSAL_FILE))
         return False
     files = assemble(signed.shown.proposal, signed.signatures)
+    publication = Publication(v=1, exchange=exchange, files=files)
     if out is not None:
         target = out / PUBLICATION_FILE if out.is_dir() else out
-        write_new(target, dump_json(Publication(v=1, exchange=exchange, files=files)))
+        write_new(target, dump_json(publication))
         say(f"Written: {target}. It is in force once the hub's operator has loaded it")
         say(f"(`barid hub load --data HUB {target}`), or a node has published it")
         say(f"(`barid trust publish {target} --data NODE`).")
@@ -119,10 +129,48 @@ def decide(
         raise ConfigurationError(
             "say where it goes: through a node (--data), or into a file (--out)"
         )
-    published = publish_files(data, exchange, files)
+    _publish(data, publication, file.member)
+    return True
+
+
+def _check_root(holder: Holder, proposal: bytes, root: bytes) -> None:
+    """Verify from the root that this person keeps, not from what a node says; keep it the first time.
+
+    Raises:
+        VerificationError: the directory does not descend from it: the node, or the file, is another's.
+    """
+    from keys.proposal_reading import read_proposal
+
+    kept = holder.root()
+    if kept is None:
+        holder.keep_root(root)
+        return
+    try:
+        read_proposal(proposal, kept)
+    except VerificationError as error:
+        raise VerificationError(
+            f"the directory does not descend from the trust root in {holder.folder}, which was kept when"
+            f" that key first signed: nothing is signed ({error})"
+        ) from error
+
+
+def _publish(data: Path, publication: Publication, member: str) -> None:
+    try:
+        published = publish_files(data, publication.exchange, publication.files)
+    except (HubUnreachable, Problem) as error:
+        # What people signed is not lost with the line: through another node it is as good. But another
+        # version may be in force meanwhile; that has to be signed anew.
+        if not (isinstance(error, Problem) and error.word == "publication"):
+            target = Path(f"{member}.{PUBLICATION_FILE}")
+            write_whole(target, dump_json(publication))
+            note(
+                f"It is signed, and not in force: {target}. Have it published through another node"
+            )
+            note(f"(`barid trust publish {target} --data NODE`), or loaded by the hub's operator")
+            note(f"(`barid hub load --data HUB {target}`).")
+        raise
     say(f"In force: entry {published.index} of the directory log, at {format_time(utc_now())}.")
     say("Nodes read it within a minute.")
-    return True
 
 
 def write_request(proposal: bytes, holders: Sequence[Holder], out: Path) -> None:
@@ -133,6 +181,8 @@ def write_request(proposal: bytes, holders: Sequence[Holder], out: Path) -> None
     show(signed.shown)
     say()
     read = signed.shown.proposal
+    for holder in holders:
+        holder.note_signed(read, utc_now())
     out.mkdir(parents=True, exist_ok=True)
     if signed.missing:
         _pass_on(signed, out / PROPOSAL_FILE)
@@ -175,14 +225,16 @@ def _sign(proposal: bytes, root: bytes | None, signers: Sequence[Signer]) -> _Si
 
 def _pass_on(signed: _Signed, target: Path) -> None:
     write_new(target, signed.proposal)
-    names = []
+    given = ""
     for number, signature in enumerate(signed.signatures, start=1):
         name = target.with_name(f"{target.stem}-signature-{number}.json")
         write_new(name, signature)
-        names.append(str(name))
-    say(f"{signed.missing} more must sign {target}: `barid trust sign {target}` on their machines.")
-    given = " ".join(f"--signature {name}" for name in names)
-    say(f"Then: `barid trust publish {target} {given} --signature … `".rstrip())
+        given += f" --signature {name}"
+    joins = signed.shown.proposal.message.joining is not None
+    goes = f"--out {target.parent}" if joins else "--data NODE"
+    say(f"{signed.missing} more must sign {target}, each on a machine of their own:")
+    say(f"`barid trust sign {target} --key FOLDER`.")
+    say(f"Then: `barid trust publish {target}{given} --signature … {goes}`.")
 
 
 def _node_signers(data: Path, opened: OpenedDirectory, member: str) -> list[Signer]:

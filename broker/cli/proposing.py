@@ -88,7 +88,11 @@ def shown(data: bytes, initial_root: bytes | None, signatures: Sequence[bytes] =
     from keys.proposal_reading import read_proposal
 
     read = read_proposal(data, initial_root)
-    report = None if read.after is None else describe(read.before, read.after, utc_now())
+    report = None
+    if read.after is not None:
+        # What is wrong with council and rules no member can mend: it keeps nobody from revoking a stolen key.
+        judged = read.member is None
+        report = describe(read.before, read.after, utc_now(), judged=judged)
     collected = collect(read, signatures)
     signed = {role: frozenset(found) for role, found in collected.items()}
     return Shown(read, fingerprint(data), report, signed)
