@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from broker.hub import publishing as publishing_module
 from broker.hub.publishing import Publishing
 from schemas.errors import Problem
 from schemas.limits import PUBLICATIONS_PER_HOUR_MAX
@@ -62,12 +63,15 @@ def test_the_answer_says_when_in_its_head_too(hub: LiveHub) -> None:
     assert 3590 <= int(answer.headers["Retry-After"]) <= 3600
 
 
-def test_what_was_refused_counts_once(hub: LiveHub) -> None:
+def test_what_was_refused_counts_once(hub: LiveHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same again is refused as before without being judged; another one counts."""
     first = _wrong(hub, 0)
     said = refused(hub, first, "ly/main").detail
-    for _ in range(2 * PUBLICATIONS_PER_HOUR_MAX):
-        assert refused(hub, first, "ly/main").detail == said
+    with monkeypatch.context() as patch:
+        # Whoever is asked to judge it now fails, and the hub with it.
+        patch.delattr(publishing_module, "judge")
+        for _ in range(2 * PUBLICATIONS_PER_HOUR_MAX):
+            assert refused(hub, first, "ly/main").detail == said
     for number in range(1, PUBLICATIONS_PER_HOUR_MAX):
         assert refused(hub, _wrong(hub, number), "ly/main").word == "publication"
     assert refused(hub, _wrong(hub, 99), "ly/main").word == "publication-rate"
@@ -81,7 +85,7 @@ def test_what_was_published_counts_nothing_again(hub: LiveHub) -> None:
     for _ in range(2 * PUBLICATIONS_PER_HOUR_MAX):
         assert publish(hub, first, "ly/main") == answer
     for number in range(1, PUBLICATIONS_PER_HOUR_MAX):
-        refused(hub, _wrong(hub, number), "ly/main")
+        assert refused(hub, _wrong(hub, number), "ly/main").word == "publication"
     assert refused(hub, _wrong(hub, 99), "ly/main").word == "publication-rate"
     assert publish(hub, first, "ly/main") == answer
 

@@ -206,7 +206,10 @@ def test_names_that_are_none(hub: LiveHub, name: str) -> None:
     before = rows(hub)
     good = signers(hub).member("tn", revoking(7))
     for files in ({name: b"{}"}, {**good, name: b"{}"}):
-        assert refused(hub, files).word == "publication"
+        problem = refused(hub, files)
+        assert problem.word == "publication"
+        own = "snapshot" in name or "timestamp" in name
+        assert ("the hub's to sign" in problem.detail) == own
     assert rows(hub) == before
 
 

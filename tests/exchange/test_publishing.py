@@ -9,12 +9,14 @@ import pytest
 
 from broker.db import reading
 from broker.hub import publications
-from broker.hub.ledger import read_trust_file
+from broker.hub.directory_log import Operate
+from broker.hub.ledger import Work, read_trust_file
+from broker.hub.publications import Publish
 from broker.hub.setup import ROOT_FILE, load_repository, open_ledger
 from broker.policy.rules import default_texts
 from keys.ceremony import TrustSigner, init_repository, online_signer
 from keys.repository import TIMESTAMP_NAME, CouncilFiles, Governance
-from schemas.errors import BaridError, ConfigurationError
+from schemas.errors import BaridError, ConfigurationError, Problem
 from schemas.loader import load_json
 from tests.exchange import live
 from tests.exchange.acting import refusal, submit, verified
@@ -65,6 +67,25 @@ def test_a_refused_publication_burns_no_name(hub: LiveHub) -> None:
     assert directory is not None
     assert (hub.directory_ref.index, directory.policy_text) == (index, marked)
     run(submit(hub, hub.seal(hub.outgoing("ly/main"), "tn/main")))
+
+
+def test_what_the_log_does_not_take_is_not_stored(
+    hub: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files, snapshot and timestamp are written with the entry, or not at all, beside other works too."""
+
+    def takes_nothing(*_arguments: object) -> int:
+        raise Problem("entry-invalid", "the log does not take it")
+
+    files = hub.signed_member("ly", 2, now() + timedelta(days=9))
+    before = rows(hub)
+    works: list[Work] = [Publish(files, hub.ledger.signers), Operate("configuration")]
+    with monkeypatch.context() as patch:
+        patch.setattr(publications, "append_entry", takes_nothing)
+        refused, _ = hub.ledger.commit(works)
+    assert isinstance(refused, Problem)
+    assert (refused.word, refused.detail) == ("publication", "the log does not take it")
+    assert rows(hub) == before | {"entry": before["entry"] + 1}
 
 
 def test_a_jump_is_refused(hub: LiveHub) -> None:

@@ -209,4 +209,5 @@ def test_the_hub_looks_by_itself(
                 if _stored(hub, TIMESTAMP) != seen:
                     break
                 run(asyncio.sleep(0.05))
+            assert _stored(hub, TIMESTAMP) != seen
             assert _fault(hub, seen) is None
