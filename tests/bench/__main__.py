@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import attachments, auditing, hot_path, latency, machine, sealing, submissions, wrk
+from tests.bench import (
+    attachments,
+    auditing,
+    governance,
+    hot_path,
+    latency,
+    machine,
+    sealing,
+    submissions,
+    wrk,
+)
 from tests.bench.figures import Section, table
 from tests.bench.plots import BarRow, bars, shares
 from tests.bench.prepared import Generator
@@ -37,6 +47,8 @@ class Size:
     """Bulletins from post to opened."""
     hashed: int
     attachment_bytes: int
+    judged: int
+    """Submissions for fifty desks."""
 
 
 FULL = Size(
@@ -47,8 +59,9 @@ FULL = Size(
     latency.SAMPLES,
     auditing.HASHED_ENTRIES,
     attachments.SIZE_BYTES,
+    governance.SUBMISSIONS,
 )
-QUICK = Size(0.05, 1, 128, 2 * hot_path.BATCH, 5, 2000, 4 << 20)
+QUICK = Size(0.05, 1, 128, 2 * hot_path.BATCH, 5, 2000, 4 << 20, 5)
 
 
 def _tell(text: str) -> None:
@@ -71,6 +84,8 @@ def measure(folder: Path, size: Size) -> tuple[Report, submissions.Outcome]:
     sections.append(sealing.measure(exchange, size.seconds))
     _tell("auditing")
     sections.append(auditing.measure(exchange, size.hashed))
+    _tell("a large directory")
+    sections.append(governance.measure(folder, size.judged))
     _tell("an attachment")
     sections.append(attachments.measure(exchange, size.attachment_bytes))
     report = Report(

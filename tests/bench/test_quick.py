@@ -26,6 +26,7 @@ SECTIONS = [
     "from post to opened at the recipient",
     "sealing and opening",
     "audit",
+    "a large directory",
     "an attachment of 4 MiB",
 ]
 
