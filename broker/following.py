@@ -16,6 +16,7 @@ from broker.tlog.merkle import EMPTY_ROOT, HashReader, consistency_path, leaf_ha
 from broker.tlog.proof import verify_consistency
 from broker.tlog.receipt import LogVerifier
 from broker.tlog.tiles import append, reader_from_tiles, tile_path, tile_width
+from keys.directory import Directory
 from keys.history import DirectoryHistory, DirectoryState, Finding
 from keys.timestamps import (
     TIMESTAMP_BYTES_MAX,
@@ -192,11 +193,13 @@ class Follower:
             HubUnreachable: try again later.
         """
         await self._follow()
-        check = await self._look_at_timestamp()
+        shown = await self._fetch_timestamp()
+        check = self._judge_timestamp(shown, self.state.size)
         if check is not None and check.fault is TimestampFault.OTHER_SNAPSHOT:
-            # One may have been published between the two calls: all is read once more.
+            # What was published between the two calls is read: one of these it must vouch for.
+            size = self.state.size
             await self._follow()
-            check = await self._look_at_timestamp()
+            check = self._judge_timestamp(shown, size)
         self.timestamp = check
         found, self._found = tuple(self._found), []
         return found
@@ -216,28 +219,44 @@ class Follower:
         self._store.save(self._folded, dict(self._texts))
         self._folded.clear()
 
-    async def _look_at_timestamp(self) -> TimestampCheck | None:
-        """Fetch the timestamp and check it. No answer, or one that is busy, says nothing new."""
-        directory, now = self.state.directory, self._clock()
-        if directory is None:
-            return None
+    async def _fetch_timestamp(self) -> bytes | TimestampCheck | None:
+        """Fetch the timestamp. No answer, or one that is busy, says nothing new: None."""
         try:
-            data = await self._client.trust_file(TIMESTAMP_NAME, TIMESTAMP_BYTES_MAX)
+            return await self._client.trust_file(TIMESTAMP_NAME, TIMESTAMP_BYTES_MAX)
         except HubUnreachable:
-            return self.timestamp
+            return None
         except (TrustFileAbsent, ParseError):
-            return TimestampCheck(now, TimestampFault.MISSING, "the hub shows none")
+            return TimestampCheck(self._clock(), TimestampFault.MISSING, "the hub shows none")
         except Problem as problem:
             if problem.type.finality is Finality.RETRYABLE:
-                return self.timestamp
-            return TimestampCheck(now, TimestampFault.MISSING, f"the hub answers {problem.word}")
+                return None
+            detail = f"the hub answers {problem.word}"
+            return TimestampCheck(self._clock(), TimestampFault.MISSING, detail)
+
+    def _judge_timestamp(
+        self, shown: bytes | TimestampCheck | None, size: int
+    ) -> TimestampCheck | None:
+        """Judge a timestamp by the directory in force, then by those before it down to `size` entries."""
+        if self.state.directory is None:
+            return None
+        if not isinstance(shown, bytes):
+            return shown or self.timestamp
         seen = self._store.trust_file(TIMESTAMP_NAME)
+        check = self._vouches(shown, seen, self.state.directory)
+        for earlier in range(self.state.size - 1, size - 1, -1):
+            directory = self.history.at(earlier).directory
+            if check.fault is not TimestampFault.OTHER_SNAPSHOT or directory is None:
+                break
+            former = self._vouches(shown, seen, directory)
+            check = former if former.fault is None else check
+        if check.is_newest and shown != seen:
+            self._store.save_trust_file(TIMESTAMP_NAME, shown)
+        return check
+
+    def _vouches(self, shown: bytes, seen: bytes | None, directory: Directory) -> TimestampCheck:
         snapshot = metadata_name("snapshot", directory.snapshot_file.version)
         size_bytes = len(self._kept_file(snapshot, TRUST_FILE_BYTES_MAX))
-        check = judge_timestamp(data, seen, directory, size_bytes, now)
-        if check.is_newest and data != seen:
-            self._store.save_trust_file(TIMESTAMP_NAME, data)
-        return check
+        return judge_timestamp(shown, seen, directory, size_bytes, self._clock())
 
     async def prove_exchange_head(self, checkpoint: Checkpoint) -> None:
         """Prove that a tree of the exchange log is one with the newest verified one.

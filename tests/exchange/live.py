@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +56,8 @@ EXCHANGE = "tripoli-test"
 STATES = ("dz", "eg", "ly", "ma", "ml", "mr", "ne", "td", "tn")
 CHEAP = KdfCost(operations=1, memory_bytes=8 * 1024 * 1024)
 PASSPHRASE = b"a passphrase of tests"
+
+_PORTS = secrets.SystemRandom()
 
 
 def now() -> datetime:
@@ -321,10 +323,12 @@ class LiveHub:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody uses now, and that the kernel gives to nobody who connects meanwhile."""
+    while True:
+        port = _PORTS.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from broker.hub import showing
 from broker.tlog.checkpoint import Checkpoint
 from keys.derivation import sha256_hex
 from keys.history import Finding
+from keys.repository import TIMESTAMP_NAME
+from keys.timestamps import TimestampFault
 from schemas.entries import DirectoryPublished, FileVersion, TreeHead
 from schemas.errors import BaridError, HubUnreachable, Problem, VerificationError
 from schemas.loader import dump_json
@@ -69,6 +73,46 @@ def test_following_on(scene: Scene) -> None:
 
     run(follow())
     assert shown(run(replayed(scene, store)))[0] == len(store.kept)
+
+
+class Growing(Hostile):
+    """An honest hub that publishes before and after each look at its timestamp."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene.hub)
+        self._scene = scene
+
+    async def trust_file(self, name: str, size_bytes_max: int = 10**7) -> bytes:
+        """The hub's file; another directory is in force before and after the timestamp was."""
+        if name != TIMESTAMP_NAME:
+            return await super().trust_file(name, size_bytes_max)
+        await asyncio.to_thread(self._scene.grow)
+        found = await super().trust_file(name, size_bytes_max)
+        await asyncio.to_thread(self._scene.grow)
+        return found
+
+
+def test_publications_without_end_accuse_no_honest_hub(tmp_path: Path) -> None:
+    """A timestamp vouches for the directory that was in force when it was fetched, not for one before."""
+    with live_scene(tmp_path) as scene:
+
+        async def follow() -> None:
+            async with Growing(scene) as client:
+                follower = follower_of(scene, client, scene.before.copy())
+                await follower.refresh()
+                assert follower.timestamp
+                assert follower.timestamp.fault is None
+                assert follower.state.size == scene.hub.ledger.state.size
+            async with Hostile(scene.hub) as client:
+                await follower_of(scene, client, store := MemoryStore()).refresh()
+                client.files[TIMESTAMP_NAME] = store.files[TIMESTAMP_NAME]
+                await asyncio.to_thread(scene.grow)
+                follower = follower_of(scene, client, store)
+                await follower.refresh()
+                assert follower.timestamp
+                assert follower.timestamp.fault is TimestampFault.OTHER_SNAPSHOT
+
+        run(follow())
 
 
 def test_an_exchange_head_that_was_newer(scene: Scene) -> None:

@@ -20,6 +20,9 @@ from tests.exchange.publishing import grace, publish, revoking, signers
 
 DESKS = ("tn/main", "dz/main")
 
+PATIENCE_SECONDS = 100.0
+"""Each of several refusals may be followed by half a minute of pause."""
+
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
@@ -123,7 +126,8 @@ def test_a_member_that_publishes_without_end_delays_itself_alone(
             wait_for(
                 lambda: all(
                     nodes["ly"].states(bulletin)["tn/main"] == "delivered" for bulletin, _ in sent
-                )
+                ),
+                PATIENCE_SECONDS,
             )
         finally:
             endless.stop()
@@ -131,7 +135,8 @@ def test_a_member_that_publishes_without_end_delays_itself_alone(
         wait_for(
             lambda: all(
                 nodes["ly"].states(bulletin)["dz/main"] == "accepted" for bulletin, _ in sent
-            )
+            ),
+            PATIENCE_SECONDS,
         )
 
 

@@ -41,7 +41,11 @@ def resolve(
         raise Problem("bad-parameter", f"a bulletin goes to 1 to {RECIPIENTS_MAX} desks")
     for desk in sorted(desks):
         if not can_receive(desk, directory, now):
-            raise Problem("unknown-recipient", f"{desk} is no desk that can receive", desk=desk)
+            detail = (
+                f"{desk} is no desk that can receive, in the directory that this node read last;"
+                " if it joined just now, send again in a minute"
+            )
+            raise Problem("unknown-recipient", detail, desk=desk)
     return tuple(sorted(desks))
 
 
