@@ -8,8 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from schemas.bulletin.values import one_line
 from schemas.bulletin.vocabularies import Classification, DeskFunction, Tlp, Topic
 from schemas.limits import DESKS_PER_MEMBER_MAX, GOVERNORS_MAX, MEMBERS_MAX, SIGNATURES_MAX
 from schemas.scalars import (
@@ -30,7 +31,7 @@ from schemas.scalars import (
 
 _BILATERAL: Final = 2
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line)]
 Origin = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./-]{1,200}$")]
 UnitName = Annotated[str, StringConstraints(pattern=f"^{UNIT_PATTERN}$")]
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
+from schemas.bulletin.values import one_line
 from schemas.directory import Desk, UnitName
 from schemas.entries import FileVersion
 from schemas.limits import (
@@ -27,7 +28,7 @@ from schemas.scalars import (
     Version,
 )
 
-PersonName = Annotated[str, Field(min_length=1, max_length=100)]
+PersonName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(one_line)]
 """Whose key it is, in the words of its holder; for people, and nothing is decided by it."""
 
 TrustFileName = Annotated[

@@ -11,6 +11,7 @@ from typing import Final
 
 from broker.audit.changes import DirectoryChange, DirectoryChanges, VoidDirectory
 from broker.audit.remarks import KEYID_SHOWN, Remark
+from broker.policy.changes import one_line
 from keys.directory import MEMBER_ROLE_PREFIX
 from keys.signers import SignedFile
 from schemas.scalars import format_time
@@ -20,11 +21,6 @@ LINES_SHOWN: Final = 5
 
 FILES_SHOWN: Final = 3
 """More members' files in one directory than this are told together, as in the first of an exchange."""
-
-
-def one_line(text: str) -> str:
-    """Text in one line: names are other people's, and a line break in one would forge a line."""
-    return text.replace("\n", "\\n")
 
 
 def change_lines(told: DirectoryChanges, *, whole: bool) -> Iterator[str]:

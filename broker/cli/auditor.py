@@ -124,7 +124,8 @@ async def _verify(auditor: Auditor, data: Path) -> AuditReport:
 
 def _show(report: AuditReport, *, whole: bool) -> None:
     from broker.audit.rules import RULES
-    from broker.audit.telling import change_lines, one_line, remark_lines
+    from broker.audit.telling import change_lines, remark_lines
+    from broker.policy.changes import one_line
 
     if report.is_sound:
         say(f"Nothing found in {report.exchange}, {format_time(report.at)}.")

@@ -42,9 +42,12 @@ _PIPED_WIDTH_COLUMNS = 10_000
 UNWITNESSED = "Unwitnessed: a test exchange, whose log nobody cosigns."
 """What every answer from an exchange without witnesses says."""
 
-# A terminal obeys these (ECMA-48 C0 and C1), and text may come from another state. The form is JSON's.
+# A terminal obeys these (ECMA-48 C0 and C1), breaks a line at them, or shows what follows them backwards
+# (U+202D, U+202E), and text may come from another state. The form is JSON's.
 _CONTROLS = {
-    code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
+    code: f"\\u{code:04x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x202D, 0x202E)
+    if chr(code) not in "\n\t"
 }
 
 

@@ -31,6 +31,11 @@ class Change:
     text: str
 
 
+def one_line(text: str) -> str:
+    """Text in one line: rules are explained in other people's words, and a line break would forge a line."""
+    return " ".join(text.splitlines())
+
+
 def titled(names: Names, id_: str) -> str:
     """A name for people, with its id: `Tunisia (tn)`."""
     return f"{names.en} ({id_})"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cedarpy import pst
 
-from broker.policy.changes import Change
+from broker.policy.changes import Change, one_line
 from broker.policy.council_changes import council_changes
 from broker.policy.effects import Effect, effects
 from broker.policy.explaining import explanations
@@ -27,6 +27,8 @@ from keys.directory import Directory
 from schemas.errors import ConfigurationError
 
 _NOTHING: Final = "nothing changes"
+
+_NOT_JUDGED: Final = "council and rules, which are others' to change, were not looked at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Report:
         texts: the access rules, their schema and the table, where they differ from those before.
         effects: which desks can exchange what; empty where council and rules are the same.
         findings: what is wrong, or looks wrong, with council, rules and table as they would be.
+        judged: whether that was looked for.
     """
 
     versions: dict[str, tuple[int, int]]
@@ -53,6 +56,7 @@ class Report:
     texts: tuple[TextDifference, ...]
     effects: tuple[Effect, ...]
     findings: tuple[Finding, ...]
+    judged: bool = True
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -61,7 +65,7 @@ class Report:
 
     def lines(self) -> tuple[str, ...]:
         """The whole report as lines for a terminal or a page."""
-        return tuple(self._lines())
+        return tuple(map(one_line, self._lines()))
 
     def _lines(self) -> Iterator[str]:
         yield "What changes"
@@ -80,7 +84,7 @@ class Report:
         yield "What to look at"
         yield from (f"  {finding.sentence()}" for finding in self.findings)
         if not self.findings:
-            yield "  nothing was found"
+            yield "  nothing was found" if self.judged else f"  {_NOT_JUDGED}"
 
     def to_plain(self) -> dict[str, Any]:
         """The report as plain JSON values."""
@@ -122,6 +126,7 @@ def describe(
         texts=tuple(_texts(old, new)),
         effects=opened,
         findings=found,
+        judged=judged,
     )
 
 

@@ -50,6 +50,9 @@ _PLACE: Final = re.compile(r"for policy `policy\d+`[,:] ")
 _QUOTED: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n\r]*')
 """Strings and comments of Cedar, in which nothing nests."""
 
+_MISLEADING: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters by which people see other rules than Cedar reads: controls, other line ends, changes of direction."""
+
 _NESTING: Final = re.compile(r"[(\[{<.!+*-]|&&|\|\||\bif\b")
 _ID: Final = TypeAdapter[str](PolicyId)
 
@@ -78,7 +81,8 @@ class LoadedRules:
 def load_rules(policy_text: str, schema_text: str) -> LoadedRules:
     """Parse rules and validate them against their schema (Cedar's strict validation).
 
-    1. Neither text is too long, or can nest too deeply to be parsed in safety.
+    1. Neither text is too long, reads otherwise to people than to Cedar, or can nest too deeply to be parsed in
+       safety.
     2. Both parse.
     3. Every policy has a well-formed @id of its own, is no template, and reads only the two desks.
     4. Every policy is valid against the schema.
@@ -136,6 +140,9 @@ def _parse(
 def _text_findings(what: str, text: str) -> Iterator[str]:
     if len(text.encode(errors="replace")) > TEXT_BYTES_MAX:
         yield f"{what}: more than {TEXT_BYTES_MAX} bytes"
+    for number, line in enumerate(text.split("\n"), start=1):
+        if found := _MISLEADING.search(line):
+            yield f"{what}: line {number} has U+{ord(found[0]):04X}, which makes people read it otherwise"
     for number, part in enumerate(_QUOTED.sub("", text).split(";"), start=1):
         if len(_NESTING.findall(part)) > NESTING_SIGNS_MAX:
             yield f"{what}: statement number {number} has more than {NESTING_SIGNS_MAX} operators"

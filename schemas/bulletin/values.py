@@ -45,7 +45,8 @@ def _readable(text: str, forbidden: re.Pattern[str]) -> str:
     return text
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Refuse what is blank, breaks the line, or would show another text than it is."""
     return _readable(text, _NOT_IN_LINES)
 
 
@@ -55,7 +56,7 @@ def _markdown(text: str) -> str:
     return _readable(text, _NOT_IN_TEXTS)
 
 
-Line = Annotated[str, Field(min_length=1, max_length=LINE_CHARACTERS_MAX), AfterValidator(_line)]
+Line = Annotated[str, Field(min_length=1, max_length=LINE_CHARACTERS_MAX), AfterValidator(one_line)]
 """Plain text on one line: a title, a name."""
 
 Paragraph = Annotated[
@@ -173,7 +174,7 @@ def _file_name(name: str) -> str:
 FileName = Annotated[
     str,
     Field(min_length=1, max_length=FILE_NAME_CHARACTERS_MAX),
-    AfterValidator(_line),
+    AfterValidator(one_line),
     AfterValidator(_file_name),
 ]
 """The name of a file, never a path."""

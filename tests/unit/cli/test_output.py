@@ -44,6 +44,12 @@ def test_escape_sequence_is_written_out() -> None:
     assert harmless("a\x1b[2Jb\x9bc") == "a\\u001b[2Jb\\u009bc"
 
 
+def test_what_would_be_read_otherwise_is_written_out() -> None:
+    """Text that a terminal would show backwards, or on another line, is shown as it is; Arabic's marks stay."""
+    assert harmless("permit\u202eforbid\u2028") == "permit\\u202eforbid\\u2028"
+    assert harmless("تونس\u200f \u2066tn\u2069") == "تونس\u200f \u2066tn\u2069"
+
+
 def test_arabic_is_left_as_it_is() -> None:
     """Right-to-left text, its marks and its line breaks pass unchanged."""
     text = "أمن الحدود: \u2067نص\u2069\nسطر ثان"

@@ -184,6 +184,25 @@ def test_changed_rules_are_told(before: Directory) -> None:
     assert any(line.startswith("+") and "harbours" in line for line in report.texts[0].lines)
 
 
+def test_nobody_forges_a_line(before: Directory) -> None:
+    """The table is in other people's words: whatever these break, the report has one line for it."""
+    part = before.council_part
+    for breaks in ("\\n", "\\r", "\\u2028", "\\u0085"):
+        forged = part.cases_text.replace('why = "', f'why = "Quiet.{breaks}  opened: nothing', 1)
+        closed = "@id('all')\nforbid (principal, action, resource);\n".replace("'", '"')
+        after = replace(before, council_part=replace(part, policy_text=closed, cases_text=forged))
+        lines = _told(before, after).lines()
+        assert any("Quiet." in line for line in lines if "finding" not in line)
+        assert all(len(line.splitlines()) <= 1 for line in lines)
+
+
+def test_what_was_not_looked_at_is_not_called_sound(before: Directory) -> None:
+    """Nobody reads "nothing was found" where nothing was looked for."""
+    judged, unjudged = (describe(before, before, START, judged=each).lines() for each in (True, False))
+    assert "were not looked at" not in judged[-1]
+    assert "were not looked at" in unjudged[-1]
+
+
 def test_a_first_directory_is_all_new(before: Directory) -> None:
     """Everything is told of a directory that follows none, and what the rules open."""
     report = _told(None, before)

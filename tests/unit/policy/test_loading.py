@@ -22,6 +22,9 @@ SCHEMA = default_texts()[1]
     ("policy_text", "finding"),
     [
         (f"permit {ALL};", "policy number 1: has no @id"),
+        (f'@id("a") permit {ALL};\n// for \u202e all', "the rules: line 2 has U+202E"),
+        (f'// nobody\u2028@id("a")\n@id("b") permit {ALL};', "the rules: line 1 has U+2028"),
+        (f'// nobody\r@id("a") permit {ALL};', "the rules: line 1 has U+000D"),
         (f'@id("a") permit {ALL}; forbid {ALL};', "policy number 2: has no @id"),
         (f"@id permit {ALL};", "policy number 1: has no @id"),
         (f'@id("a") permit {ALL}; @id("a") forbid {ALL};', "a: 2 policies have this @id"),

@@ -97,6 +97,10 @@ _ITEM = {"from": "ly/main", "id": UUID, "origin": "o/x", "index": 7, "leaf": SHA
             "council",
             {"groups": {"g": {"names": {"ar": "x", "fr": "x", "en": "x"}, "members": ["xx"]}}},
         ),
+        (
+            "council",
+            {"groups": {"g": {"names": {"ar": "x", "fr": "x", "en": "x\nz"}, "members": []}}},
+        ),
         ("directory_entry", {"type": "envelope.accepted"}),
         ("exchange_entry", {"type": "envelope.expired"}),
         ("inbox_page", {"next": "4-1"}),
