@@ -51,7 +51,7 @@ _QUOTED: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n\r]*')
 """Strings and comments of Cedar, in which nothing nests."""
 
 _MISLEADING: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Characters by which people see other rules than Cedar reads: controls, other line ends, changes of direction."""
+"""By these people see other rules than Cedar reads: controls, other line ends, changes of direction."""
 
 _NESTING: Final = re.compile(r"[(\[{<.!+*-]|&&|\|\||\bif\b")
 _ID: Final = TypeAdapter[str](PolicyId)
@@ -81,8 +81,8 @@ class LoadedRules:
 def load_rules(policy_text: str, schema_text: str) -> LoadedRules:
     """Parse rules and validate them against their schema (Cedar's strict validation).
 
-    1. Neither text is too long, reads otherwise to people than to Cedar, or can nest too deeply to be parsed in
-       safety.
+    1. Neither text is too long, reads otherwise to people than to Cedar, or can nest too deeply to be
+       parsed in safety.
     2. Both parse.
     3. Every policy has a well-formed @id of its own, is no template, and reads only the two desks.
     4. Every policy is valid against the schema.

@@ -45,7 +45,7 @@ def test_escape_sequence_is_written_out() -> None:
 
 
 def test_what_would_be_read_otherwise_is_written_out() -> None:
-    """Text that a terminal would show backwards, or on another line, is shown as it is; Arabic's marks stay."""
+    """No text is shown backwards or on another line; the marks that Arabic needs stay."""
     assert harmless("permit\u202eforbid\u2028") == "permit\\u202eforbid\\u2028"
     assert harmless("تونس\u200f \u2066tn\u2069") == "تونس\u200f \u2066tn\u2069"
 

@@ -198,7 +198,9 @@ def test_nobody_forges_a_line(before: Directory) -> None:
 
 def test_what_was_not_looked_at_is_not_called_sound(before: Directory) -> None:
     """Nobody reads "nothing was found" where nothing was looked for."""
-    judged, unjudged = (describe(before, before, START, judged=each).lines() for each in (True, False))
+    judged, unjudged = (
+        describe(before, before, START, judged=each).lines() for each in (True, False)
+    )
     assert "were not looked at" not in judged[-1]
     assert "were not looked at" in unjudged[-1]
 
