@@ -11,32 +11,19 @@ from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from broker.client import HubClient, TrustFileAbsent
+from broker.timestamp_look import TimestampLook
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.merkle import EMPTY_ROOT, HashReader, consistency_path, leaf_hash, root
 from broker.tlog.proof import verify_consistency
 from broker.tlog.receipt import LogVerifier
 from broker.tlog.tiles import append, reader_from_tiles, tile_path, tile_width
-from keys.directory import Directory
 from keys.history import DirectoryHistory, DirectoryState, Finding
-from keys.timestamps import (
-    TIMESTAMP_BYTES_MAX,
-    TIMESTAMP_NAME,
-    TimestampCheck,
-    TimestampFault,
-    judge_timestamp,
-)
-from keys.tuf_files import TrustFileMissing, metadata_name
+from keys.timestamps import TimestampCheck, TimestampFault
+from keys.tuf_files import TrustFileMissing
 from schemas.directory import Invitation
 from schemas.entries import parse_directory_entry
-from schemas.errors import (
-    BaridError,
-    Finality,
-    HubUnreachable,
-    ParseError,
-    Problem,
-    VerificationError,
-)
-from schemas.limits import OPENINGS_PAGE_MAX, TRUST_FILE_BYTES_MAX
+from schemas.errors import BaridError, ParseError, Problem, VerificationError
+from schemas.limits import OPENINGS_PAGE_MAX
 from schemas.receipts import Opening, OpeningsPage
 
 LOGS: Final = ("directory", "exchange")
@@ -121,7 +108,6 @@ class Follower:
     ) -> None:
         self._client = client
         self._store = store
-        self._clock = clock
         # What was found when the hub's timestamp was last looked at.
         self.timestamp: TimestampCheck | None = None
         self._logs = invitation.logs
@@ -132,6 +118,7 @@ class Follower:
         self.history = DirectoryHistory(
             invitation.exchange, invitation.root, invitation.logs.directory.origin
         )
+        self._look = TimestampLook(store, self.history, clock)
         # Folded, but neither kept nor reported yet: a refresh that failed half way goes on from here.
         self._folded: list[Opening] = []
         self._found: list[Finding] = []
@@ -193,14 +180,13 @@ class Follower:
             HubUnreachable: try again later.
         """
         await self._follow()
-        shown = await self._fetch_timestamp()
-        check = self._judge_timestamp(shown, self.state.size)
+        await self._look.fetch(self._client)
+        check = self._look.judge()
         if check is not None and check.fault is TimestampFault.OTHER_SNAPSHOT:
             # What was published between the two calls is read: one of these it must vouch for.
-            size = self.state.size
             await self._follow()
-            check = self._judge_timestamp(shown, size)
-        self.timestamp = check
+            check = self._look.judge()
+        self.timestamp = check or self.timestamp
         found, self._found = tuple(self._found), []
         return found
 
@@ -218,45 +204,6 @@ class Follower:
         self._move("directory", heads["directory"], texts["directory"])
         self._store.save(self._folded, dict(self._texts))
         self._folded.clear()
-
-    async def _fetch_timestamp(self) -> bytes | TimestampCheck | None:
-        """Fetch the timestamp. No answer, or one that is busy, says nothing new: None."""
-        try:
-            return await self._client.trust_file(TIMESTAMP_NAME, TIMESTAMP_BYTES_MAX)
-        except HubUnreachable:
-            return None
-        except (TrustFileAbsent, ParseError):
-            return TimestampCheck(self._clock(), TimestampFault.MISSING, "the hub shows none")
-        except Problem as problem:
-            if problem.type.finality is Finality.RETRYABLE:
-                return None
-            detail = f"the hub answers {problem.word}"
-            return TimestampCheck(self._clock(), TimestampFault.MISSING, detail)
-
-    def _judge_timestamp(
-        self, shown: bytes | TimestampCheck | None, size: int
-    ) -> TimestampCheck | None:
-        """Judge a timestamp by the directory in force, then by those before it down to `size` entries."""
-        if self.state.directory is None:
-            return None
-        if not isinstance(shown, bytes):
-            return shown or self.timestamp
-        seen = self._store.trust_file(TIMESTAMP_NAME)
-        check = self._vouches(shown, seen, self.state.directory)
-        for earlier in range(self.state.size - 1, size - 1, -1):
-            directory = self.history.at(earlier).directory
-            if check.fault is not TimestampFault.OTHER_SNAPSHOT or directory is None:
-                break
-            former = self._vouches(shown, seen, directory)
-            check = former if former.fault is None else check
-        if check.is_newest and shown != seen:
-            self._store.save_trust_file(TIMESTAMP_NAME, shown)
-        return check
-
-    def _vouches(self, shown: bytes, seen: bytes | None, directory: Directory) -> TimestampCheck:
-        snapshot = metadata_name("snapshot", directory.snapshot_file.version)
-        size_bytes = len(self._kept_file(snapshot, TRUST_FILE_BYTES_MAX))
-        return judge_timestamp(shown, seen, directory, size_bytes, self._clock())
 
     async def prove_exchange_head(self, checkpoint: Checkpoint) -> None:
         """Prove that a tree of the exchange log is one with the newest verified one.

@@ -33,7 +33,7 @@ class Change:
 
 def one_line(text: str) -> str:
     """Text in one line: rules are explained in other people's words, and a line break would forge a line."""
-    return " ".join(text.splitlines())
+    return "\\n".join(text.splitlines())
 
 
 def titled(names: Names, id_: str) -> str:

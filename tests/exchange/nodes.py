@@ -30,7 +30,16 @@ from broker.settings import Listen, NodeSettings
 from schemas.bulletin.vocabularies import Kind
 from schemas.loader import dump_json
 from schemas.samples import new_bulletin
-from tests.exchange.live import CHEAP, EXCHANGE, PASSPHRASE, LiveHub, free_port, new_id, now
+from tests.exchange.live import (
+    CHEAP,
+    EXCHANGE,
+    PASSPHRASE,
+    LiveHub,
+    end_serving,
+    free_port,
+    new_id,
+    now,
+)
 
 UNITS = ("judicial", "main")
 QUICK = Pace(refresh_seconds=0.3, idle_seconds=0.1, long_poll_seconds=2, round_seconds=0.5)
@@ -79,8 +88,7 @@ class LiveNode:
     def stop(self) -> None:
         """Stop serving."""
         if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(10)
+            end_serving(self._server, self._thread)
 
     def call(self, method: str, path: str, unit: str = "main", **more: Any) -> httpx.Response:
         """Call the agency interface of a desk; `path` is what follows the desk."""
