@@ -12,7 +12,13 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from schemas.bulletin.values import one_line
 from schemas.bulletin.vocabularies import Classification, DeskFunction, Tlp, Topic
-from schemas.limits import DESKS_PER_MEMBER_MAX, GOVERNORS_MAX, MEMBERS_MAX, SIGNATURES_MAX
+from schemas.limits import (
+    DESKS_PER_MEMBER_MAX,
+    GOVERNORS_MAX,
+    MEMBERS_MAX,
+    SIGNATURES_MAX,
+    WITNESSES_MAX,
+)
 from schemas.scalars import (
     UNIT_PATTERN,
     Base64,
@@ -116,6 +122,43 @@ class Logs(Message):
     exchange: LogKeys
 
 
+class WitnessKey(Message):
+    """The key with which a member's node cosigns, under the name that its cosignatures carry."""
+
+    name: Origin
+    ml_dsa_44: Annotated[Base64, Field(min_length=1312, max_length=1312)]
+
+
+class Witnesses(Message):
+    """The nodes that cosign both logs, one of a member, and how many of them make a quorum.
+
+    More than half of them must: two quorums then share a witness, which cosigns no two histories. With f
+    witnesses that lie, k > (n + f) / 2 is needed.
+    """
+
+    quorum: Annotated[int, Field(ge=1, le=WITNESSES_MAX)]
+    keys: Annotated[dict[MemberId, WitnessKey], Field(min_length=1, max_length=WITNESSES_MAX)]
+
+    @model_validator(mode="after")
+    def _two_quorums_meet(self) -> Self:
+        if not len(self.keys) < 2 * self.quorum <= 2 * len(self.keys):
+            raise ValueError("a quorum is more than half of the witnesses, and at most all of them")
+        if len({key.ml_dsa_44 for key in self.keys.values()}) != len(self.keys):
+            raise ValueError("two witnesses have the same key")
+        if len({key.name for key in self.keys.values()}) != len(self.keys):
+            raise ValueError("two witnesses have the same name")
+        return self
+
+
+class WitnessKeyFile(Message):
+    """`witness-public.json`: the key of a member's witness, which governors put into `council.json`."""
+
+    v: Version
+    exchange: ExchangeName
+    member: MemberId
+    key: WitnessKey
+
+
 class HubAddress(Message):
     """Where the hub answers: `authority` is what requests sign; `tls_trust` is PEM certificates."""
 
@@ -136,8 +179,8 @@ class Deadlines(Message):
 class Council(Message):
     """`council.json`: what only the council decides.
 
-    `witnesses` is the literal `none` for test exchanges, shown everywhere as unwitnessed. `governors` says
-    which member holds which governor's key (TUF keyid → member), for people who read who signed.
+    `witnesses` is the literal `none` for test exchanges alone, shown everywhere as unwitnessed. `governors`
+    says which member holds which governor's key (TUF keyid → member), for people who read who signed.
     """
 
     v: Version
@@ -149,14 +192,16 @@ class Council(Message):
         default_factory=dict
     )
     logs: Logs
-    witnesses: Literal["none"]
+    witnesses: Witnesses | Literal["none"]
     hub: HubAddress
     deadlines_seconds: Deadlines
     grace_seconds: Count
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        if not self.test:
+        if isinstance(self.witnesses, Witnesses):
+            self._check_witnesses(self.witnesses)
+        elif not self.test:
             raise ValueError("without witnesses an exchange is a test exchange")
         for name, group in self.groups.items():
             for stranger in sorted(set(group.members) - set(self.members)):
@@ -167,6 +212,13 @@ class Council(Message):
         if self.logs.directory.origin == self.logs.exchange.origin:
             raise ValueError("the two logs have different origins")
         return self
+
+    def _check_witnesses(self, witnesses: Witnesses) -> None:
+        if strangers := sorted(witnesses.keys.keys() - self.members.keys()):
+            raise ValueError(f"{strangers[0]} has a witness, and is no member")
+        origins = {self.logs.directory.origin, self.logs.exchange.origin}
+        if origins & {key.name for key in witnesses.keys.values()}:
+            raise ValueError("a witness has the name of a log")
 
 
 class Profile(Message):

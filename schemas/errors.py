@@ -104,6 +104,8 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("original-withdrawal", 422, "A withdrawal cannot be withdrawn or superseded", "Send a new bulletin instead.", _F, Fault.SENDER),
     ProblemType("withdrawn", 409, "This desk has withdrawn the bulletin", "Send a new bulletin with a new id."),
     ProblemType("refusal-rate", 429, "Too many envelopes of this desk were refused", "Find out why before sending more; `retry_after` says in how many seconds there is room.", _R),
+    # Witnesses.
+    ProblemType("cosignature", 409, "This is no cosignature of the caller's witness over the checkpoint that is shown", "Fetch the checkpoint that is shown now, and cosign that.", _R),
     # Attachments.
     ProblemType("upload-offset", 409, "The upload goes on at another offset", "Go on at `offset`.", _R),
     ProblemType("attachment-hash", 422, "The bytes are not those that the attachment's SHA-256 names", "Upload it again from its beginning.", fault=Fault.HUB),

@@ -119,6 +119,9 @@ REFUSALS_PER_HOUR_MAX: Final = 100
 MEMBER_KEYS_MAX: Final = 16
 """People whose keys sign for one member."""
 
+WITNESSES_MAX: Final = 14
+"""Witnesses of an exchange: a checkpoint with all cosignatures, old and new keys, is a note of 32 lines."""
+
 PUBLICATION_FILES_MAX: Final = 1024
 """TUF files of one publication or directory file: some 130 members with two files each, and the roots."""
 
