@@ -155,11 +155,29 @@ class HubClient(SignedCalls):
 
     async def checkpoint(self, log: str, generation: int) -> str:
         """The newest signed checkpoint of `directory` or `exchange`, as note text."""
-        data = await self._call("GET", f"/v1/log/{log}/{generation}/checkpoint")
-        try:
-            return data.decode()
-        except UnicodeDecodeError as error:
-            raise ParseError("a checkpoint is UTF-8") from error
+        return _text(await self._call("GET", f"/v1/log/{log}/{generation}/checkpoint"))
+
+    async def to_cosign(self, log: str, generation: int) -> str:
+        """The checkpoint that witnesses are asked to cosign, with the cosignatures that are there already.
+
+        Raises:
+            Problem: `not-found` where the council names no witnesses; what the hub answers.
+            ParseError: it is no text.
+        """
+        return _text(await self._call("GET", f"/v1/log/{log}/{generation}/cosignatures"))
+
+    async def cosign(self, log: str, generation: int, note: str) -> None:
+        """Hand in a checkpoint with this witness's cosignature.
+
+        Raises:
+            Problem: `cosignature` where another one is shown by now.
+        """
+        target = f"/v1/log/{log}/{generation}/cosignatures"
+        await self._call("POST", target, body=note.encode(), media_type="text/plain")
+
+    async def witnessed(self, log: str, generation: int) -> str:
+        """The newest checkpoint that a quorum cosigned; `not-found` until there is one. Raises as above."""
+        return _text(await self._call("GET", f"/v1/log/{log}/{generation}/witnessed"))
 
     async def tile(self, log: str, generation: int, path: str) -> bytes:
         """A tile or entry bundle by its path (`tile/0/000`)."""
@@ -306,16 +324,24 @@ class HubClient(SignedCalls):
         *,
         body: bytes | None = None,
         body_bytes_max: int = ENVELOPE_BYTES_MAX,
+        media_type: str = "application/json",
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> bytes:
         if body is not None and len(body) > body_bytes_max:
             raise ParseError(f"{len(body)} bytes are more than the hub takes")
-        fields = {} if body is None else {"Content-Type": "application/json"}
+        fields = {} if body is None else {"Content-Type": media_type}
         asked = self.asked(
             method, target, body=body, fields=fields, timeout_seconds=timeout_seconds
         )
         async with asked as answer:
             return await read_answer(answer)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ParseError("a checkpoint is UTF-8") from error
 
 
 async def _ranks(answer: httpx.Response) -> AsyncIterator[int]:

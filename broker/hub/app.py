@@ -35,13 +35,14 @@ from broker.hub.sequencer import Sequencer
 from broker.hub.setup import open_ledger
 from broker.hub.trust_routes import router as trust_router
 from broker.hub.watching import HubGauges, Watched, why_not_ready
+from broker.hub.witness_routes import router as witness_router
 from broker.operating import operator_served
 from broker.serving import NO_TELEMETRY, answer_problems, problem_response, serve
 from broker.settings import load_hub
 from keys.keystore import Keystore
 from schemas.errors import BaridError, Problem
 
-ROUTERS: Final = (router, trust_router, events_router, attachment_router)
+ROUTERS: Final = (router, trust_router, witness_router, events_router, attachment_router)
 """All that members reach."""
 
 CATCH_UP_SECONDS: Final = 1.0

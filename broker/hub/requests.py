@@ -19,6 +19,7 @@ from broker.hub.attachments import Attachments
 from broker.hub.callers import Caller, Callers
 from broker.hub.inboxes import Inboxes
 from broker.hub.ledger import Ledger
+from broker.hub.logbook import Head, LogName, read_head
 from broker.hub.publishing import Publishing
 from broker.hub.sequencer import Sequencer
 from schemas.errors import Problem
@@ -58,6 +59,14 @@ def hub_of(request: Request) -> Hub:
     """The hub that serves this request."""
     hub: Hub = request.app.state.hub
     return hub
+
+
+def head_of(connection: Connection, log: LogName, generation: int) -> Head:
+    """The committed head of a log. Raises Problem: `not-found` for another generation than the present."""
+    head = read_head(connection, log)
+    if head.generation != generation:
+        raise Problem("not-found", "no such generation of this log")
+    return head
 
 
 def json_answer(model: Any, status: int = 200) -> Response:

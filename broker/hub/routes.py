@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from broker.hub.acknowledgements import Acknowledge
 from broker.hub.directory_log import AnnounceSealingKey
-from broker.hub.logbook import Head, LogName, read_head
+from broker.hub.logbook import LogName, read_head
 from broker.hub.relay import prepare
-from broker.hub.requests import FRESH, caller_of, hub_of, json_answer, own_desk
+from broker.hub.requests import FRESH, caller_of, head_of, hub_of, json_answer, own_desk
 from broker.hub.showing import (
     Wanted,
     envelope_body,
@@ -44,13 +44,6 @@ router = APIRouter(prefix="/v1")
 # Private, since a shared cache would not ask who is calling.
 _IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
 _BYTES = "application/octet-stream"
-
-
-def _head(connection: Connection, log: LogName, generation: int) -> Head:
-    head = read_head(connection, log)
-    if head.generation != generation:
-        raise Problem("not-found", "no such generation of this log")
-    return head
 
 
 @router.post("/envelopes")
@@ -169,7 +162,7 @@ async def get_checkpoint(request: Request, log: LogName, generation: int) -> Res
     await caller_of(request)
 
     def checkpoint(connection: Connection) -> Response:
-        text = _head(connection, log, generation).checkpoint
+        text = head_of(connection, log, generation).checkpoint
         return Response(text, headers=FRESH, media_type="text/plain; charset=utf-8")
 
     return await hub_of(request).ask(checkpoint)
@@ -185,7 +178,7 @@ async def get_tile(request: Request, log: LogName, generation: int, path: str) -
         raise Problem("not-found", str(error)) from error
 
     def tile(connection: Connection) -> Response:
-        data = tile_bytes(connection, _head(connection, log, generation), wanted)
+        data = tile_bytes(connection, head_of(connection, log, generation), wanted)
         return Response(data, headers=_IMMUTABLE, media_type=_BYTES)
 
     return await hub_of(request).ask(tile)

@@ -176,6 +176,35 @@ nonce = Table(
     Column("expires", BigInteger, nullable=False, index=True),
 )
 
+witness_round = Table(
+    "witness_round",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column(
+        "checkpoint", Text, nullable=False
+    ),  # with the log's signature lines, as witnesses get it
+    Column("size", BigInteger, nullable=False),
+    Column("begun", BigInteger, nullable=False),
+)
+"""The checkpoint of each log that witnesses are asked to cosign."""
+
+cosignature = Table(
+    "cosignature",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("member", Text, primary_key=True),
+    Column("line", Text, nullable=False),  # of the checkpoint in `witness_round`
+)
+
+witnessed = Table(
+    "witnessed",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("checkpoint", Text, nullable=False),  # with the lines of the log and of a quorum
+    Column("size", BigInteger, nullable=False),
+)
+"""The newest checkpoint of each log that a quorum cosigned."""
+
 trust_file = Table(
     "trust_file",
     metadata,

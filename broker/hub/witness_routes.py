@@ -1,0 +1,78 @@
+"""Witnesses over HTTP: what they are asked to cosign, their cosignatures, and what a quorum has cosigned.
+
+May import FastAPI and the hub's own rooms; `app` mounts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
+
+from broker.db import reading, writing
+from broker.hub.logbook import LogName
+from broker.hub.requests import FRESH, Hub, caller_of, head_of, hub_of
+from broker.hub.witnessing import newest, show_next, shown, take
+from broker.serving import read_body
+from broker.tlog.note import NOTE_BYTES_MAX
+from broker.tlog.quorum import Quorum
+from schemas.errors import Problem
+from schemas.scalars import member_of
+
+router = APIRouter(prefix="/v1/log/{log}/{generation}")
+
+_TEXT = "text/plain; charset=utf-8"
+
+
+def _quorum(hub: Hub) -> Quorum:
+    directory = hub.ledger.state.directory
+    quorum = None if directory is None else Quorum.of(directory.council)
+    if quorum is None:
+        raise Problem("not-found", "the council names no witnesses")
+    return quorum
+
+
+@router.get("/cosignatures")
+async def get_cosignatures(request: Request, log: LogName, generation: int) -> Response:
+    """The checkpoint that witnesses are asked to cosign, with the cosignatures that are there already."""
+    await caller_of(request)
+    hub = hub_of(request)
+
+    def answer() -> str:
+        quorum, now = _quorum(hub), hub.now_unix()
+        with reading(hub.ledger.engine) as connection:
+            found = shown(connection, head_of(connection, log, generation), quorum, now)
+        if found is not None:
+            return found
+        with writing(hub.ledger.engine) as connection:
+            return show_next(connection, head_of(connection, log, generation), quorum, now)
+
+    return Response(await asyncio.to_thread(answer), headers=FRESH, media_type=_TEXT)
+
+
+@router.post("/cosignatures")
+async def post_cosignature(request: Request, log: LogName, generation: int) -> Response:
+    """Take the cosignature of the caller's witness over the checkpoint that is shown."""
+    hub = hub_of(request)
+    data = await read_body(request, NOTE_BYTES_MAX)
+    member = member_of((await caller_of(request, data)).desk)
+
+    def keep() -> None:
+        with writing(hub.ledger.engine) as connection:
+            take(connection, head_of(connection, log, generation), _quorum(hub), member, data)
+
+    await asyncio.to_thread(keep)
+    return Response(status_code=204, headers=FRESH)
+
+
+@router.get("/witnessed")
+async def get_witnessed(request: Request, log: LogName, generation: int) -> Response:
+    """The newest checkpoint that a quorum cosigned, with all its lines."""
+    await caller_of(request)
+
+    def text(connection: Connection) -> Response:
+        found = newest(connection, head_of(connection, log, generation))
+        return Response(found, headers=FRESH, media_type=_TEXT)
+
+    return await hub_of(request).ask(text)
