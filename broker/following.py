@@ -6,65 +6,32 @@ store of theirs. Nothing that the hub says counts before it is proved here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from broker.client import HubClient, TrustFileAbsent
+from broker.fetched_tiles import over_tiles
+from broker.quorum_look import LOGS as LOGS
+from broker.quorum_look import QuorumLook
 from broker.timestamp_look import TimestampLook
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.merkle import EMPTY_ROOT, HashReader, consistency_path, leaf_hash, root
 from broker.tlog.proof import verify_consistency
+from broker.tlog.quorum import Witnessed
 from broker.tlog.receipt import LogVerifier
-from broker.tlog.tiles import append, reader_from_tiles, tile_path, tile_width
+from broker.tlog.tiles import append, reader_from_tiles
 from keys.history import DirectoryHistory, DirectoryState, Finding
 from keys.timestamps import TimestampCheck, TimestampFault
 from keys.tuf_files import TrustFileMissing
 from schemas.directory import Invitation
 from schemas.entries import parse_directory_entry
-from schemas.errors import BaridError, ParseError, Problem, VerificationError
+from schemas.errors import ParseError, Problem, VerificationError
 from schemas.limits import OPENINGS_PAGE_MAX
 from schemas.receipts import Opening, OpeningsPage
 
-LOGS: Final = ("directory", "exchange")
-
 _PROVED_MAX: Final = 4096
 """Trees remembered as proved: under 1 MB; what was forgotten is proved anew."""
-
-T = TypeVar("T")
-
-
-class _TileNeeded(BaridError):
-    def __init__(self, level: int, index: int) -> None:
-        self.tile = (level, index)
-        super().__init__(f"tile {level}/{index}")
-
-
-async def over_tiles(
-    client: HubClient, log: str, generation: int, size: int, compute: Callable[[HashReader], T]
-) -> T:
-    """Run a pure tree computation over the hub's tiles, fetching those that it asks for.
-
-    Tiles are not trusted: what is computed from them must be verified against a signed root.
-
-    Args:
-        size: of the tree, in leaves.
-        compute: called again from the start until every tile it asks for is there.
-    """
-    tiles: dict[tuple[int, int], bytes] = {}
-
-    def read_tile(level: int, index: int) -> bytes:
-        if (level, index) not in tiles:
-            raise _TileNeeded(level, index)
-        return tiles[level, index]
-
-    while True:
-        try:
-            return compute(reader_from_tiles(read_tile, size))
-        except _TileNeeded as needed:
-            level, index = needed.tile
-            path = tile_path(level, index, tile_width(level, index, size))
-            tiles[level, index] = await client.tile(log, generation, path)
 
 
 class FollowStore(Protocol):
@@ -138,6 +105,7 @@ class Follower:
             self._fold(opening, self._kept_file)
         if self._directory_root() != self.directory_checkpoint.root:
             raise VerificationError("the directory log kept here is not the one that was verified")
+        self._quorums = QuorumLook(store, self._verifiers, self.history)
 
     @property
     def exchange_log(self) -> LogVerifier:
@@ -148,6 +116,53 @@ class Follower:
     def state(self) -> DirectoryState:
         """The newest directory state."""
         return self.history.newest
+
+    @property
+    def witnessed(self) -> Mapping[str, Witnessed]:
+        """By log, the newest checkpoint that a quorum of witnesses cosigned; a log without one is missing."""
+        return self._quorums.witnessed
+
+    @property
+    def is_witnessed(self) -> bool:
+        """Whether a quorum of the council's witnesses has cosigned both logs."""
+        return len(self.witnessed) == len(LOGS)
+
+    def has_witnessed(self, index: int) -> bool:
+        """Whether an entry of the exchange log stands in a tree that a quorum cosigned."""
+        found = self.witnessed.get("exchange")
+        return found is not None and index < found.checkpoint.size
+
+    @property
+    def generation(self) -> int:
+        """Of both logs."""
+        return self._logs.generation
+
+    def head(self, log: str) -> Checkpoint:
+        """The newest verified checkpoint of `directory` or `exchange`."""
+        return self._heads[log]
+
+    def open(self, log: str, text: str) -> Checkpoint:
+        """Read a checkpoint of a log. Raises Problem: `inclusion` where it is not signed by both its keys."""
+        return self._open(log, text)
+
+    async def prove_head(self, log: str, checkpoint: Checkpoint, text: str) -> None:
+        """Prove that a checkpoint, no newer than what was followed, is one with a log.
+
+        Args:
+            log: `directory` or `exchange`.
+            checkpoint: signed by the log.
+            text: its note: evidence where it is not.
+
+        Raises:
+            Problem: `inconsistent-log` with both checkpoints.
+        """
+        if log == "exchange" and (checkpoint.size, checkpoint.root) in self._proved:
+            return
+        try:
+            await self._prove(log, checkpoint, self._heads[log])
+        except Problem as problem:
+            shown = [self._texts[log], text]
+            raise Problem(problem.word, problem.detail, checkpoints=shown) from problem
 
     @property
     def directory_checkpoint(self) -> Checkpoint:
@@ -162,6 +177,7 @@ class Follower:
     async def refresh(self) -> tuple[Finding, ...]:
         """Follow both logs to their newest checkpoints, then look at the hub's timestamp.
 
+        0. Fetch what a quorum of witnesses has cosigned, where the council names witnesses.
         1. Fetch the directory log's checkpoint first, then the exchange log's: no exchange entry
            then names a directory size beyond what is folded here at the next call.
         2. Both are signed with both keys, and extend what was verified before.
@@ -169,7 +185,8 @@ class Follower:
         4. Fold each into the history, with the trust files that it names.
         5. Each new entry's exchange_log is a tree that the exchange log grew from.
         6. Keep all of it.
-        7. Look at the timestamp, which changes nothing of 1 to 6; `timestamp` says what was found.
+        7. What the quorum cosigned is one with both logs, and no older than before; `witnessed` has it.
+        8. Look at the timestamp, which changes nothing of all that; `timestamp` says what was found.
 
         Returns:
             What was found wrong with new entries; the state before them stays in force.
@@ -179,7 +196,9 @@ class Follower:
                 does not have; what the hub answers.
             HubUnreachable: try again later.
         """
+        await self._quorums.fetch(self._client, self.generation)
         await self._follow()
+        await self._quorums.heed(self.prove_head)
         await self._look.fetch(self._client)
         check = self._look.judge()
         if check is not None and check.fault is TimestampFault.OTHER_SNAPSHOT:

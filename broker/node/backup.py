@@ -17,12 +17,20 @@ from broker.archive import Manifest, Owner
 from broker.backups import Kept, Outdated, bring_back, delete_outdated, save
 from broker.db import reading
 from broker.node import tables
-from broker.node.home import DATABASE_FILE, INVITATION_FILE, REQUEST_FILE, Home
+from broker.node.home import (
+    DATABASE_FILE,
+    INVITATION_FILE,
+    KEYSTORE_DIRECTORY,
+    REQUEST_FILE,
+    WITNESS_KEY_NAME,
+    Home,
+)
 from broker.node.inbox.attachments import file_of as incoming_file
 from broker.node.outbox.attachments import file_of as outgoing_file
 from broker.node.restored import RESTORED_FILE, marker_bytes
 from broker.node.sealing_keys import destroyed_key_names
 from broker.settings import write_whole
+from keys.keystore import Keystore
 
 _PLAIN: Final = (INVITATION_FILE, REQUEST_FILE)
 
@@ -76,6 +84,8 @@ def _attachments(home: Home) -> Sequence[str]:
 def restore_node(archive: Path, data: Path, passphrase: bytes, now: datetime) -> Manifest:
     """Restore a node into an empty directory, with the mark that makes it take everything again.
 
+    Its witness key goes: what it cosigned since the backup is forgotten, so that it needs a new one.
+
     Args:
         archive: as `backup_node` made it; all of it is verified before anything is written.
         data: the directory; made if it is not there.
@@ -88,5 +98,8 @@ def restore_node(archive: Path, data: Path, passphrase: bytes, now: datetime) ->
 
     def mark() -> None:
         write_whole(data / RESTORED_FILE, marker_bytes(now))
+        keystore = Keystore.open(data / KEYSTORE_DIRECTORY, passphrase)
+        if WITNESS_KEY_NAME in keystore.names():
+            keystore.delete(WITNESS_KEY_NAME)
 
     return bring_back(archive, data, passphrase, "node", mark)

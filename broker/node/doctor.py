@@ -40,12 +40,13 @@ from broker.node.alarms.words import advice_of, title_of
 from broker.node.clock import Clock
 from broker.node.follow_store import NodeFollowStore
 from broker.node.freshness import Freshness, Standing, freshness_of
-from broker.node.home import Home, load_invitation, look_home
+from broker.node.home import WITNESS_KEY_NAME, Home, load_invitation, look_home
 from broker.node.line import HubClock, Line, open_line
 from broker.node.restored import RESTORED_FILE
 from broker.node.sealing_keys import destroyed_key_names
+from broker.node.witness_keys import witness_key
 from broker.settings import Notices, load_node
-from schemas.directory import Invitation
+from schemas.directory import Council, Invitation, Witnesses
 from schemas.errors import BaridError, HubUnreachable, Problem
 
 _KEYS: Final = (AlarmKind.KEYSTORE, AlarmKind.SEALING_KEY_STALE)
@@ -91,6 +92,21 @@ async def diagnose_node(data: Path, passphrase: bytes, clock: Clock) -> AsyncIte
     yield check_served(data, settings.listen, "node")
 
 
+def _check_witness(home: Home, council: Council, member: str) -> Check | None:
+    """Whether this node cosigns, where the council says that it does; None where it does not."""
+    named = council.witnesses.keys.get(member) if isinstance(council.witnesses, Witnesses) else None
+    if named is None:
+        return None
+    name, advice = "witness", "`barid node witness`, then have the governors name its key"
+    if WITNESS_KEY_NAME not in home.keystore.names():
+        return fail(
+            name, "the council names this node a witness, and it has no witness key", advice
+        )
+    if witness_key(home.keystore, home.exchange, member).ml_dsa_44 != named.ml_dsa_44:
+        return fail(name, "the council names another witness key than this node has", advice)
+    return ok(name, f"it cosigns both logs as {named.name}")
+
+
 def _check_notices(notices: Notices | None) -> Check:
     """Whether anybody would be told of an alarm, as far as it shows without telling them."""
     name = "notices"
@@ -127,6 +143,11 @@ async def _look_inside(home: Home, clock: Clock) -> AsyncIterator[Check]:
         if all(check.grade == "ok" for check in checks):
             for check in _look_at_conditions(home, line, clock()):
                 yield check
+        directory = line.state.directory
+        if directory is not None:
+            found = _check_witness(home, directory.council, home.settings.member)
+            if found is not None:
+                yield found
     finally:
         await line.close()
 

@@ -34,6 +34,17 @@ class Source(StrEnum):
 
     TIMESTAMP = "timestamp"
     """Both logs followed to their heads, and a good timestamp of the hub for what they say."""
+    DIRECTORY_QUORUM = "directory-quorum"
+    """A quorum of witnesses cosigned the directory log; where the council names witnesses."""
+    EXCHANGE_QUORUM = "exchange-quorum"
+    """A quorum of witnesses cosigned the exchange log; likewise."""
+
+
+SOURCE_OF: Final[Mapping[str, Source]] = {
+    "directory": Source.DIRECTORY_QUORUM,
+    "exchange": Source.EXCHANGE_QUORUM,
+}
+"""What a quorum on a log is as a source."""
 
 
 class Standing(StrEnum):
@@ -78,11 +89,18 @@ class Freshness:
         return self.standing is Standing.OVER_GRACE
 
 
-def verified_at(connection: Connection) -> datetime | None:
-    """When every source had vouched last, the oldest of them; None where one never has."""
+def verified_at(connection: Connection, directory: Directory) -> datetime | None:
+    """When every source had vouched last, the oldest of them; None where one never has.
+
+    Args:
+        connection: of the caller.
+        directory: in force; its council says whether there are witnesses.
+    """
     rows = connection.execute(select(tables.freshness.c.source, tables.freshness.c.at))
     known = {row.source: row.at for row in rows}
-    moments = [known.get(source) for source in Source]
+    is_witnessed = directory.council.witnesses != "none"
+    sources = tuple(Source) if is_witnessed else (Source.TIMESTAMP,)
+    moments = [known.get(source) for source in sources]
     return from_seconds(min(filter(None, moments))) if all(moments) else None
 
 
@@ -94,7 +112,7 @@ def freshness_of(connection: Connection, directory: Directory, now: datetime) ->
         directory: in force; its council sets the grace.
         now: UTC, whole seconds.
     """
-    verified = verified_at(connection)
+    verified = verified_at(connection, directory)
     if verified is not None and verified - now > CLOCK_OFF:
         # The clock ran ahead and was set right: for all that is known, it is as old as can be.
         verified = None

@@ -36,6 +36,8 @@ LOCK_FILE: Final = "serving.lock"
 
 DATABASE_KEY_NAME: Final = "database"
 MEMBER_KEY_NAME: Final = "member"
+WITNESS_KEY_NAME: Final = "witness"
+"""Of the seed, 32 bytes, with which the node cosigns both logs where the council names it."""
 
 
 def node_key_name(desk: str) -> str:

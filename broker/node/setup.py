@@ -28,6 +28,7 @@ from broker.node.home import (
     node_key_name,
     request_key_name,
 )
+from broker.node.witness_keys import make_witness_key
 from broker.settings import CONFIG_FILE, NodeSettings, load_node, save_node, write_whole
 from keys.ceremony import TrustSigner, member_request
 from keys.default_council import classification_names, desk_names
@@ -114,6 +115,7 @@ def init_node(
     engine = open_sqlcipher(data / DATABASE_FILE, keystore.get(DATABASE_KEY_NAME))
     migrate(engine, migrations)
     engine.dispose()
+    make_witness_key(data, keystore, settings.exchange, settings.member)
     make_certificate(
         data, tuple(dict.fromkeys((settings.listen.host, "localhost", *chosen.names))), now
     )

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,16 +20,19 @@ from broker.node import sealing_keys
 from broker.node.alarms.book import AlarmKind, raise_alarm, raise_fault
 from broker.node.alarms.rounds import Rounds
 from broker.node.clock import Clock
-from broker.node.freshness import freshness_of, note_timestamp
+from broker.node.freshness import SOURCE_OF, freshness_of, note_timestamp, note_vouched
 from broker.node.home import Home
 from broker.node.inbox.attachments import Downloader
 from broker.node.inbox.fetching import Fetcher
 from broker.node.line import Line
 from broker.node.listening import Listener
+from broker.node.outbox.witnessed import note_witnessed
 from broker.node.pacing import Backoff, Pace
 from broker.node.restored import Restoration, Work
 from broker.node.sending import Sender
 from broker.node.uploading import Uploader
+from broker.node.witnessing import Witness
+from broker.tlog.quorum import Witnessed
 from keys.history import Finding
 from keys.timestamps import TimestampCheck
 from schemas.errors import (
@@ -91,7 +94,8 @@ class Sync:
         self._since = dict.fromkeys(home.desks, 0)
         self._new = {desk for desk in home.desks if not sealing_keys.has_keys(home, desk)}
         self._seen = (0, 0)
-        self._checked: TimestampCheck | None = None
+        self._checked: tuple[TimestampCheck | None, Mapping[str, Witnessed]] | None = None
+        self._witness = Witness(home, line, clock)
         self._tasks: asyncio.TaskGroup | None = None
         self._overtaking: set[str] = set()
         self._ranks: dict[str, set[int]] = {desk: set() for desk in home.desks}
@@ -189,6 +193,7 @@ class Sync:
             # Such a desk had another node, whose keys and bulletins are lost.
             await asyncio.to_thread(self._restoration.begin, anew, self._clock())
         self._new.clear()
+        await self._cosign()
         announced = [await self._keep_keys(desk) for desk in self._senders]
         if any(announced):
             await self._refresh()
@@ -211,22 +216,38 @@ class Sync:
     async def _refresh(self) -> None:
         """Read the logs; note what is wrong there, and whether the directory is found fresh."""
         await self._note_findings(await self._line.refresh())
-        check = self._line.follower.timestamp
-        if check is None or check is self._checked:
+        follower = self._line.follower
+        check, witnessed = follower.timestamp, dict(follower.witnessed)
+        if (check, witnessed) == self._checked:
             return
-        self._checked = check
-        if await asyncio.to_thread(self._note_timestamp, check):
+        self._checked = (check, witnessed)
+        if await asyncio.to_thread(self._note_vouched, check, witnessed):
             self._wake_outboxes()
 
-    def _note_timestamp(self, check: TimestampCheck) -> bool:
+    def _note_vouched(
+        self, check: TimestampCheck | None, witnessed: Mapping[str, Witnessed]
+    ) -> bool:
         """Note what was found. Returns whether the outbox, which was held, may send again."""
         directory, now = self._line.state.directory, self._clock()
         with writing(self._home.engine) as connection:
             if directory is None:
                 return False
             was_held = freshness_of(connection, directory, now).over_grace
-            note_timestamp(connection, check)
-            return was_held and not freshness_of(connection, directory, now).over_grace
+            if check is not None:
+                note_timestamp(connection, check)
+            for log, found in witnessed.items():
+                note_vouched(connection, SOURCE_OF[log], found.at)
+            is_held = freshness_of(connection, directory, now).over_grace
+        if "exchange" in witnessed:
+            note_witnessed(self._home, witnessed["exchange"])
+        return was_held and not is_held
+
+    async def _cosign(self) -> None:
+        """Cosign as a witness; what goes wrong there keeps no desk waiting."""
+        try:
+            await self._witness.cosign()
+        except Problem as problem:
+            await self._note_failure("witness", problem)
 
     def _wake_outboxes(self) -> None:
         for event in self._outbox.values():

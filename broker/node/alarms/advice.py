@@ -119,6 +119,11 @@ ADVICE: Final[Mapping[AlarmKind, Said]] = {
         "Voyez ce qui ne va pas : la ligne vers le relais, l'horloge, une validation manquante.",
         "انظر ما الخلل هنا: الخط إلى الموزّع أو الساعة أو إجازة ناقصة.",
     ),
+    AlarmKind.NOT_WITNESSED: Said(
+        "Ask the other members whether their nodes run: too few of them cosign the hub's log.",
+        "Demandez aux autres membres si leurs nœuds fonctionnent : trop peu cosignent le journal du relais.",
+        "اسأل الأعضاء الآخرين هل تعمل عقدهم: عدد من يوقّع معها سجل الموزّع قليل جدا.",
+    ),
     AlarmKind.EXPIRED_UNANSWERED: Said(
         "Take it as not delivered: call the desk, and send a new bulletin if it still matters.",
         "Tenez-le pour non remis : appelez le bureau, et envoyez un nouveau bulletin si utile.",

@@ -26,6 +26,9 @@ ALARMS_PER_PRECEDENCE: Final = 250
 ACCEPTED_WITHIN: Final = 3
 """A bulletin that the hub has not accepted after this part of its deadline has a reason here."""
 
+WITNESSED_WITHIN: Final = timedelta(minutes=10)
+"""Witnesses look every few seconds: after so long a quorum of them is away (the protocol's Freshness)."""
+
 _NOT_LEFT: Final = (DeliveryState.UNRELEASED, DeliveryState.QUEUED)
 
 _UNANSWERED: Final = (
@@ -46,6 +49,7 @@ def overdue(
     1. A delivery that is neither delivered, read, rejected nor withdrawn by its deadline, which is counted
        from when the bulletin was queued: `{desk} {bulletin id} {recipient}`, its deputy named.
     2. A bulletin that the hub has not accepted within a third of that: `{desk} {bulletin id}`.
+    3. A bulletin that it accepted, and for which no quorum of the council's witnesses stands in time.
 
     A bulletin that its desk has withdrawn is not late: the withdrawal may be.
 
@@ -59,6 +63,7 @@ def overdue(
         AlarmKind.UNANSWERED_URGENT: {},
         AlarmKind.UNANSWERED: {},
         AlarmKind.NOT_ACCEPTED: {},
+        AlarmKind.NOT_WITNESSED: {},
     }
     for row in connection.execute(late_query(_UNANSWERED, deadlines, 1, now)):
         urgent = row.precedence in _URGENT
@@ -67,7 +72,36 @@ def overdue(
         found[kind][subject] = _text(row, deadlines) + _deputy(directory, row.recipient, now)
     for row in connection.execute(late_query(_NOT_LEFT, deadlines, ACCEPTED_WITHIN, now)):
         found[AlarmKind.NOT_ACCEPTED][f"{row.desk} {row.bulletin_id}"] = _text(row, deadlines)
+    if directory.council.witnesses != "none":
+        for row in connection.execute(_unwitnessed_query(now)):
+            text = f"accepted {format_time(from_seconds(row.since))}"
+            found[AlarmKind.NOT_WITNESSED][f"{row.desk} {row.bulletin_id}"] = text
     return found
+
+
+def _unwitnessed_query(now: datetime) -> Select[Any]:
+    """Own bulletins that stand as accepted, and have for `WITNESSED_WITHIN`; the oldest."""
+    delivery, change = tables.delivery.c, tables.delivery_change.c
+    since = func.min(change.at).label("since")
+    return (
+        select(delivery.desk, delivery.bulletin_id, since)
+        .join_from(
+            tables.delivery,
+            tables.delivery_change,
+            (delivery.desk == change.desk)
+            & (delivery.bulletin_id == change.bulletin_id)
+            & (delivery.recipient == change.recipient)
+            & (delivery.envelope_id == change.envelope_id),
+        )
+        .where(
+            delivery.state == DeliveryState.ACCEPTED,
+            change.state == DeliveryState.ACCEPTED,
+            change.at <= to_seconds(now - WITNESSED_WITHIN),
+        )
+        .group_by(delivery.desk, delivery.bulletin_id)
+        .order_by(since)
+        .limit(ALARMS_PER_PRECEDENCE)
+    )
 
 
 def answered_late(connection: Connection) -> tuple[str, ...]:

@@ -66,6 +66,8 @@ class AlarmKind(StrEnum):
     """A priority or routine bulletin has no answer by the deadline of its precedence."""
     NOT_ACCEPTED = "not-accepted"
     """A bulletin waits to be accepted by the hub for a third of its deadline or longer."""
+    NOT_WITNESSED = "not-witnessed"
+    """An own bulletin is in the hub's log, and no quorum of witnesses has stood for it for ten minutes."""
     EXPIRED_UNANSWERED = "expired-unanswered"
     """A bulletin expired before its recipient answered."""
     SEALING_KEY_STALE = "sealing-key-stale"
@@ -134,6 +136,7 @@ SEVERITY: Final[Mapping[AlarmKind, Severity]] = {
     AlarmKind.UNANSWERED_URGENT: Severity.CRITICAL,
     AlarmKind.UNANSWERED: Severity.SERIOUS,
     AlarmKind.NOT_ACCEPTED: Severity.SERIOUS,
+    AlarmKind.NOT_WITNESSED: Severity.SERIOUS,
     AlarmKind.EXPIRED_UNANSWERED: Severity.SERIOUS,
     AlarmKind.SEALING_KEY_STALE: Severity.SERIOUS,
     AlarmKind.RECIPIENT_KEY_EXPIRED: Severity.MINOR,
@@ -168,6 +171,7 @@ LASTING: Final = frozenset(
         AlarmKind.UNANSWERED_URGENT,
         AlarmKind.UNANSWERED,
         AlarmKind.NOT_ACCEPTED,
+        AlarmKind.NOT_WITNESSED,
         AlarmKind.SEALING_KEY_STALE,
         AlarmKind.RECIPIENT_KEY_EXPIRED,
         AlarmKind.COUNCIL_EXPIRES,

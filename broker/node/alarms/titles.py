@@ -127,6 +127,11 @@ TITLES: Final[Mapping[AlarmKind, Said]] = {
         "Un bulletin n'a pas quitté ce nœud",
         "لم تغادر نشرة هذه العقدة",
     ),
+    AlarmKind.NOT_WITNESSED: Said(
+        "No quorum of witnesses stands for a bulletin",
+        "Aucun quorum de témoins ne garantit un bulletin",
+        "لا يشهد على نشرة نصاب من الشهود",
+    ),
     AlarmKind.EXPIRED_UNANSWERED: Said(
         "A bulletin expired before it was answered",
         "Un bulletin a expiré sans réponse",

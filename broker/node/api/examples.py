@@ -75,7 +75,7 @@ _VERIFIED: Final = {
     "index": 17,
     "leaf": _HASH,
     "policies": ["standing-mechanism"],
-    "witnessed": False,
+    "witnessed": True,
     "received": "2026-11-24T22:00:02Z",
     "read": "2026-11-24T22:05:00Z",
 }
@@ -104,6 +104,7 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
     QueuedView: {
         "id": _ID,
         "desk": "ly/main",
+        "witnessed": True,
         "recipients": [{"desk": "tn/main", "state": "queued"}],
     },
     ConfirmedView: {
@@ -125,13 +126,17 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
             {"desk": "tn/main", "allowed": True, "policies": ["standing-mechanism"]},
         ],
     },
-    SentList: {"bulletins": [{**_SUMMARY, **_TIMES, "recipients": _STATES}], "next": 41},
+    SentList: {
+        "witnessed": True,
+        "bulletins": [{**_SUMMARY, **_TIMES, "recipients": _STATES}],
+        "next": 41,
+    },
     SentView: {
         **_SUMMARY,
         **_TIMES,
         "desk": "ly/main",
         "content": _HASH,
-        "witnessed": False,
+        "witnessed": True,
         "recipients": [{"desk": "tn/main", "state": "accepted", "steps": _STEPS}],
         "envelopes": [
             {
@@ -143,6 +148,7 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
         ],
     },
     Inbox: {
+        "witnessed": True,
         "bulletins": [
             {
                 **_SUMMARY,
@@ -219,7 +225,7 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
     StatusView: {
         "exchange": "tripoli-demo",
         "test": True,
-        "witnessed": False,
+        "witnessed": True,
         "member": "ly",
         "desks": ["ly/judicial", "ly/main"],
         "hub": {

@@ -82,10 +82,10 @@ async def get_inbox(
     """Received bulletins, verified and opened; listing them answers nothing to their senders."""
     desk = desk_of(token, member, unit, Action.READ)
     cursor = None if after is None else (int(after[0]), int(after[2:]))
-    home = serving_of(request).node.home
+    line = serving_of(request).node.line
 
     def find() -> Inbox:
-        return inbox_service.show_inbox(home, desk, unread=unread, limit=limit, after=cursor)
+        return inbox_service.show_inbox(line, desk, unread=unread, limit=limit, after=cursor)
 
     return json_answer(await asyncio.to_thread(find))
 
@@ -107,7 +107,7 @@ async def read_received(request: Request, named: Named) -> Response:
     serving = serving_of(request)
     document, verified, marks = await asyncio.to_thread(
         inbox_service.read_received,
-        serving.node.home,
+        serving.node.line,
         named.desk,
         named.sender,
         named.bulletin_id,
@@ -134,7 +134,7 @@ async def export_received(request: Request, named: Named) -> Response:
     serving = serving_of(request)
     view = await asyncio.to_thread(
         inbox_service.export_received,
-        serving.node.home,
+        serving.node.line,
         named.desk,
         named.sender,
         named.bulletin_id,

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from broker.db import reading, writing
+from broker.following import Follower
 from broker.node.api.inbox_views import (
     ExportView,
     Inbox,
@@ -32,6 +33,7 @@ from broker.node.inbox.received import (
     mark_read,
 )
 from broker.node.inbox.threads import Name, Part, find_thread
+from broker.node.line import Line
 from keys.envelope import parse_header
 from schemas.bulletin import Bulletin, parse_bulletin
 from schemas.bulletin.withdrawal import Withdrawal
@@ -47,21 +49,22 @@ _STATEMENT_JSON_BYTES_MAX: Final = 2 * STATEMENT_BYTES_MAX
 
 
 def show_inbox(
-    home: Home, desk: str, *, unread: bool, limit: int, after: tuple[int, int] | None
+    line: Line, desk: str, *, unread: bool, limit: int, after: tuple[int, int] | None
 ) -> Inbox:
     """Received bulletins by precedence, then arrival."""
-    with reading(home.engine) as connection:
+    with reading(line.home.engine) as connection:
         found = list_received(connection, desk, unread=unread, after=after, limit=limit + 1)
     shown = found[:limit]
     last = shown[-1] if len(found) > limit else None
     return Inbox(
+        witnessed=line.follower.is_witnessed,
         bulletins=tuple(_summary(each) for each in shown),
         next=None if last is None else f"{last.precedence.rank}-{last.number}",
     )
 
 
 def read_received(
-    home: Home, desk: str, sender: str, bulletin_id: str, now: datetime
+    line: Line, desk: str, sender: str, bulletin_id: str, now: datetime
 ) -> tuple[bytes | None, Verified, Marks]:
     """Open a received bulletin for a person, and owe its sender the answer `read`.
 
@@ -72,30 +75,30 @@ def read_received(
     Raises:
         Problem: `not-found`.
     """
-    with writing(home.engine) as connection:
+    with writing(line.home.engine) as connection:
         mark_read(connection, desk, sender, bulletin_id, now)
         found = find_received(connection, desk, sender, bulletin_id)
     if found is None:
         raise Problem("not-found", "this desk has received no such bulletin")
     document = None if found.summary.is_hidden else found.summary.document
-    return document, _verified(desk, found), _marks(found.summary)
+    return document, _verified(desk, found, line.follower), _marks(found.summary)
 
 
 def export_received(
-    home: Home, desk: str, sender: str, bulletin_id: str, now: datetime
+    line: Line, desk: str, sender: str, bulletin_id: str, now: datetime
 ) -> ExportView:
     """Give a bulletin with its evidence away as files, and note that; this opens it, too.
 
     Raises:
         Problem: `not-found`, also where it was withdrawn before anybody read it.
     """
-    with writing(home.engine) as connection:
+    with writing(line.home.engine) as connection:
         mark_exported(connection, desk, sender, bulletin_id, now)
         found = find_received(connection, desk, sender, bulletin_id)
     if found is None:
         raise Problem("not-found", "this desk has received no such bulletin")
     return ExportView(
-        verified=_verified(desk, found),
+        verified=_verified(desk, found, line.follower),
         marks=_marks(found.summary),
         document=found.summary.document,
         statement=_statement(found),
@@ -166,7 +169,7 @@ def _marks(summary: Summary) -> Marks:
     )
 
 
-def _verified(desk: str, found: Received) -> Verified:
+def _verified(desk: str, found: Received, follower: Follower) -> Verified:
     statement = _statement(found)
     header, entry = parse_header(statement), parse_exchange_entry(_receipt(found).entry)
     policies: Sequence[str] = ()
@@ -185,7 +188,7 @@ def _verified(desk: str, found: Received) -> Verified:
         index=found.index,
         leaf=found.leaf,
         policies=tuple(policies),
-        witnessed=False,
+        witnessed=follower.has_witnessed(found.index),
         received=found.summary.received,
         read=found.summary.read,
     )

@@ -54,8 +54,12 @@ class ReceivedSummary(Marks):
 
 
 class Inbox(Message):
-    """Received bulletins by precedence, then arrival; `next` is what to ask with as `after`."""
+    """Received bulletins by precedence, then arrival; `next` is what to ask with as `after`.
 
+    `witnessed`: both logs have a quorum of witnesses.
+    """
+
+    witnessed: bool
     bulletins: tuple[ReceivedSummary, ...]
     next: Annotated[str, Field(pattern=r"^[0-3]-\d{1,16}$")] | None = None
 

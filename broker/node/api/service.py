@@ -6,6 +6,7 @@ the database, and run on threads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -105,6 +106,7 @@ class Node:
         return QueuedView(
             id=queued.bulletin_id,
             desk=desk,
+            witnessed=self.line.follower.is_witnessed,
             recipients=states_view(queued.deliveries),
             freshness=None if freshness is None or fresh else freshness_view(freshness),
             held=None if freshness is None else held_view(row, states, confirmations, freshness),
@@ -147,6 +149,7 @@ class Node:
             states = states_of(connection, desk, [row.bulletin_id for row in shown])
         more = shown[-1].number if len(rows) > limit else None
         return SentList(
+            witnessed=self.line.follower.is_witnessed,
             bulletins=tuple(sent_summary(row, states[row.bulletin_id]) for row in shown),
             next=more,
         )
@@ -188,10 +191,15 @@ class Node:
             separately=bool(row.separately),
             held=held,
             confirmations=tuple(confirmation_view(each) for each in confirmations),
-            witnessed=False,
+            witnessed=self._is_witnessed(envelopes),
             recipients=tuple(delivery_view(each) for each in deliveries),
             envelopes=tuple(envelope_view(each) for each in envelopes),
         )
+
+    def _is_witnessed(self, envelopes: Sequence[Row[Any]]) -> bool:
+        logged = [each.entry_index for each in envelopes if each.entry_index is not None]
+        follower = self.line.follower
+        return all(map(follower.has_witnessed, logged)) if logged else follower.is_witnessed
 
     def status(self, desk: str) -> StatusView:
         """The node, as a token's holder may see it: the outbox counts are of its desk."""
@@ -222,7 +230,7 @@ class Node:
             exchange=self.home.exchange,
             # Without a directory nothing is known to be real.
             test=True if directory is None else directory.council.test,
-            witnessed=False,
+            witnessed=self.line.follower.is_witnessed,
             member=self.home.settings.member,
             desks=self.home.settings.desk_ids,
             hub=HubView(

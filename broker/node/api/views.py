@@ -45,11 +45,13 @@ class RecipientState(Message):
 class QueuedView(Message):
     """A bulletin in the outbox: from here nothing is lost.
 
-    `freshness` is there unless the directory is fresh, `held` where the bulletin waits because of that.
+    `freshness` is there unless the directory is fresh, `held` where the bulletin waits because of that;
+    `witnessed`: both logs have a quorum of witnesses.
     """
 
     id: Uuid7
     desk: DeskId
+    witnessed: bool
     recipients: tuple[RecipientState, ...]
     freshness: FreshnessView | None = None
     held: HeldView | None = None
@@ -90,8 +92,12 @@ class SentSummary(Message):
 
 
 class SentList(Message):
-    """Own bulletins, the newest first; `next` is what to ask with as `after` for older ones."""
+    """Own bulletins, the newest first; `next` is what to ask with as `after` for older ones.
 
+    `witnessed`: both logs have a quorum of witnesses.
+    """
+
+    witnessed: bool
     bulletins: tuple[SentSummary, ...]
     next: Count | None = None
 
@@ -142,8 +148,9 @@ class ReplyView(Message):
 
 
 class SentView(Message):
-    """An own bulletin: its deliveries and envelopes. The exchange has no witnesses yet.
+    """An own bulletin: its deliveries and envelopes.
 
+    `witnessed`: a quorum of witnesses stands for the entry of each envelope that is in the log.
     `withdraws` and `supersedes` name the earlier bulletin of this desk that it is about; `withdrawn` (when)
     with `withdrawn_by`, and `superseded_by`, say what became of it; `separately`: no recipient learns of
     another; `held`: it waits, the directory being over the grace; `confirmations`: who let it leave then.

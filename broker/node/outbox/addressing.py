@@ -124,7 +124,11 @@ def slots_for(desks: Iterable[str], state: DirectoryState, now: datetime) -> Slo
 
 
 def keep_header(
-    connection: Connection, envelope_id: str, envelope: Envelope, now: datetime
+    connection: Connection,
+    envelope_id: str,
+    envelope: Envelope,
+    directory: Directory,
+    now: datetime,
 ) -> None:
     """Keep a header before it can be sent: a receipt may name it, whatever is sealed later.
 
@@ -135,7 +139,7 @@ def keep_header(
         payload=envelope.payload,
         signatures=envelope.signatures,
     )
-    verified = verified_at(connection)
+    verified = verified_at(connection, directory)
     connection.execute(
         insert(tables.sent_header).values(
             pae=pae_sha256(statement),

@@ -110,7 +110,7 @@ def _seal_again(
         if not _is_sealed(connection, row):
             return
         _note_blamed(connection, row, blamed, again)
-        keep_header(connection, row.envelope_id, envelope, now)
+        keep_header(connection, row.envelope_id, envelope, directory, now)
         update_envelope(
             connection,
             row.envelope_id,

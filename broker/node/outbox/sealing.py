@@ -32,11 +32,11 @@ from broker.node.outbox.holding import is_not_held
 from broker.node.outbox.originals import end_orphans, may_leave
 from broker.node.outbox.settle import is_due
 from broker.node.outbox.state import OPEN, DeliveryState, OutboxState
+from keys.directory_state import Publication
 from keys.envelope import Outgoing, address, seal_content
 from keys.history import DirectoryState
 from keys.signing import SigningIdentity
 from schemas.bulletin.vocabularies import Precedence
-from schemas.envelope import DirectoryRef
 from schemas.loader import dump_json
 
 SEALED_AT_ONCE: Final = 100
@@ -68,7 +68,7 @@ def seal_queued(home: Home, desk: str, state: DirectoryState, now: datetime) -> 
     Returns:
         How many envelopes were sealed.
     """
-    if state.directory is None or state.in_force is None:
+    if state.publication is None or state.directory is None:
         return 0
     with writing(home.engine) as connection:
         end_orphans(connection, desk, now)
@@ -83,7 +83,7 @@ def seal_queued(home: Home, desk: str, state: DirectoryState, now: datetime) -> 
         _note_waiting(home, outgoing, set(allowed) - set(slots), now)
         identity = home.identity(desk, state.directory, now)
         for group in _groups(slots, recipients):
-            sealed += _seal(home, outgoing, group, identity, state.in_force, now)
+            sealed += _seal(home, outgoing, group, identity, state.publication, now)
     return sealed
 
 
@@ -173,7 +173,7 @@ def _seal(
     outgoing: Outgoing,
     slots: Slots,
     identity: SigningIdentity,
-    directory: DirectoryRef,
+    publication: Publication,
     now: datetime,
 ) -> bool:
     """Seal a new envelope and store its bytes. Returns whether it was, and not withdrawn meanwhile.
@@ -183,7 +183,7 @@ def _seal(
     """
     envelope_id = str(uuid_utils.uuid7())
     sealed = seal_content(outgoing, home.exchange, envelope_id, sorted(slots))
-    envelope = address(outgoing, sealed, home.exchange, slots, identity, directory, now)
+    envelope = address(outgoing, sealed, home.exchange, slots, identity, publication.ref, now)
     with writing(home.engine) as connection:
         if not set(sealed.desks) <= set(_still_open(connection, outgoing)):
             return False
@@ -205,7 +205,7 @@ def _seal(
                 stale_desks=dump_json([]),
             )
         )
-        keep_header(connection, envelope_id, envelope, now)
+        keep_header(connection, envelope_id, envelope, publication.directory, now)
         for recipient in sealed.desks:
             key = delivery_key(outgoing, recipient)
             advance(connection, key, Step(DeliveryState.QUEUED, now))
