@@ -14,6 +14,7 @@ from broker.audit.changes import DirectoryChanges
 from broker.audit.exchange import ExchangeCounts
 from broker.audit.remarks import Remark
 from broker.audit.rules import Finding
+from broker.audit.witnesses import WitnessReport
 from broker.tlog.checkpoint import Checkpoint
 from schemas.loader import dump_json
 from schemas.scalars import format_time
@@ -62,7 +63,7 @@ class AuditReport:
     changes: DirectoryChanges
     remarks: tuple[Remark, ...]
     counts: ExchangeCounts | None
-    witnesses: str
+    witnesses: WitnessReport
     seconds: float
 
     @property
@@ -73,7 +74,7 @@ class AuditReport:
     @property
     def is_witnessed(self) -> bool:
         """Whether the council names witnesses."""
-        return self.witnesses != "none"
+        return bool(self.witnesses.named)
 
     def to_plain(self) -> dict[str, Any]:
         """The report as plain JSON values, findings first."""
@@ -85,7 +86,7 @@ class AuditReport:
             "exchange": self.exchange,
             "at": format_time(self.at),
             "logs": {name: log.to_plain() for name, log in logs.items() if log is not None},
-            "witnesses": self.witnesses,
+            "witnesses": self.witnesses.to_plain() if self.is_witnessed else "none",
             "witnessed": self.is_witnessed,
             "directory_changes": self.changes.to_plain(),
             "remarks": [remark.to_plain() for remark in self.remarks],

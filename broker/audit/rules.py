@@ -35,6 +35,8 @@ _TABLE: Final[tuple[Rule, ...]] = (
     Rule("opening-missing", "The hub does not open a leaf."),
     Rule("opening", "What the hub opens is not what the leaf was made of."),
     Rule("entry", "An entry is not well-formed."),
+    Rule("unwitnessed", "No quorum of the witnesses that the council names cosigned this log."),
+    Rule("quorum-old", "The newest quorum of witnesses is over an hour old."),
     # What both logs promise.
     Rule("at-decreasing", "An entry claims an earlier time than the one before it."),
     Rule("at-future", "An entry claims a time that is yet to come."),

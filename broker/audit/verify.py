@@ -22,10 +22,11 @@ from broker.audit.report import AuditedLog, AuditReport
 from broker.audit.rules import Finding, Findings, LogName
 from broker.audit.seen import Seen, SeenLog, SeenStore
 from broker.audit.tree import RebuiltTile
+from broker.audit.witnesses import WitnessAudit
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.receipt import LogVerifier
 from keys.trust import TrustFileMissing
-from schemas.directory import Invitation
+from schemas.directory import Council, Invitation
 from schemas.errors import HubUnreachable, ParseError, VerificationError
 
 _SNAPSHOT_TRIES_MAX: Final = 8
@@ -101,6 +102,8 @@ class _Audit:
 
     async def run(self) -> AuditReport:
         started = time.monotonic()
+        # Step 0: before the logs are, so that they hold at least what was cosigned.
+        self._witnesses = await self._ask_witnesses()
         # Step 1: what the hub signed; `_growth` compares it with what was verified before.
         directory, exchange = await self._checkpoints()
         # Steps 2 to 4, for the directory log.
@@ -112,6 +115,7 @@ class _Audit:
             audited = await self._audit_exchange(directory, exchange)
             if _FATAL.isdisjoint(self._findings.by_rule):
                 self._store.save(Seen(self._as_seen(directory), self._as_seen(exchange)))
+        witnesses = self._witnesses.report(self._council())
         return AuditReport(
             exchange=self._invitation.exchange,
             at=self._now,
@@ -123,7 +127,7 @@ class _Audit:
             changes=self._directory.changes.told(),
             remarks=self._directory.remarks() + (audited.remarks() if audited else ()),
             counts=audited.counts() if audited else None,
-            witnesses=self._witnesses(),
+            witnesses=witnesses,
             seconds=time.monotonic() - started,
         )
 
@@ -169,6 +173,7 @@ class _Audit:
             growth.expect(seen.size, seen.root, Finding(log, None, "log-forked", detail))
         detail = f"the leaves served make another root at {newest.size} entries than the signed one"
         growth.expect(newest.size, newest.root, Finding(log, None, "root", detail))
+        self._witnesses.expect(log, newest.size, growth)
         return growth
 
     async def _audit_directory(self, told: _Told) -> None:
@@ -254,9 +259,17 @@ class _Audit:
         size, note = (0, None) if seen is None else (seen.size, seen.note)
         return AuditedLog(told.checkpoint, told.note, size, note)
 
-    def _witnesses(self) -> str:
+    async def _ask_witnesses(self) -> WitnessAudit:
+        shown: dict[LogName, str] = {}
+        for log in self._logs:
+            text = await ask(self._source.witnessed(log, self._invitation.logs.generation))
+            if text is not None:
+                shown[log] = text
+        return WitnessAudit(self._logs, shown, self._now, self._findings)
+
+    def _council(self) -> Council | None:
         directory = self._directory.history.newest.directory
-        return "none" if directory is None else directory.council.witnesses
+        return None if directory is None else directory.council
 
 
 async def _check_tiles(reader: LogReader, tiles: list[RebuiltTile]) -> None:

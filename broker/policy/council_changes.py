@@ -1,6 +1,6 @@
 """What changes in `council.json`: members, functions, ceilings, groups, governors, and everything else in it.
 
-May import `schemas` and `broker.policy.changes`; pure. `differences` calls it.
+May import `schemas`, `broker.tlog` and `broker.policy.changes`; pure. `differences` calls it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from broker.policy.changes import Change, listed, plain_differences, titled
-from schemas.directory import Council, CouncilMember, Group
+from broker.tlog.note import SignatureType, VerifierKey
+from schemas.directory import Council, CouncilMember, Group, Witnesses, WitnessKey
 from schemas.loader import to_plain
 from schemas.scalars import format_time
 
-_TOLD_ELSEWHERE: Final = frozenset({"members", "groups", "governors"})
+_TOLD_ELSEWHERE: Final = frozenset({"members", "groups", "governors", "witnesses"})
 _KIND: Final = {
     "grouping": "grouping",
     "bilateral": "bilateral channel",
@@ -25,6 +26,7 @@ def council_changes(before: Council | None, after: Council) -> Iterator[Change]:
     """Say all that differs between two councils; everything is new where there was none."""
     yield from _members(before.members if before else {}, after.members)
     yield from _groups(before.groups if before else {}, after.groups)
+    yield from _witnesses(before, after)
     old, new = _rest(before), _rest(after)
     for path, was, will in plain_differences(old, new):
         text = f"{path}: {will} (before: {was})" if before else f"{path}: {will}"
@@ -113,6 +115,38 @@ def _groups(before: Mapping[str, Group], after: Mapping[str, Group]) -> Iterator
             yield Change("group", name, f"{text}; {_reach(new)}")
         elif old is not None and new is not None:
             yield from _group(name, old, new)
+
+
+def _witnesses(before: Council | None, after: Council) -> Iterator[Change]:
+    old, new = _cosigning(before), _cosigning(after)
+    was, will = (each.keys if each else {} for each in (old, new))
+    for member in sorted({*was, *will}):
+        name = titled(after.members[member].names, member) if member in after.members else member
+        if member not in will:
+            text = f"the node of {name} is no witness any more"
+        elif member not in was:
+            text = f"the node of {name} becomes a witness: {_key(will[member])}"
+        elif was[member] != will[member]:
+            text = f"the witness of {name} has another key: {_key(will[member])}"
+        else:
+            continue
+        yield Change("council", member, text)
+    if new is None:
+        if old is not None or before is None:
+            yield Change("council", "-", "nobody cosigns the logs: it is a test exchange")
+    elif old is None or (old.quorum, len(was)) != (new.quorum, len(will)):
+        text = f"{new.quorum} of {len(will)} witnesses must cosign the logs"
+        yield Change("council", "-", text)
+
+
+def _cosigning(council: Council | None) -> Witnesses | None:
+    named = council.witnesses if council else None
+    return named if isinstance(named, Witnesses) else None
+
+
+def _key(key: WitnessKey) -> str:
+    type_ = SignatureType.ML_DSA_44_COSIGNATURE
+    return f"{key.name}, key id {VerifierKey(key.name, type_, key.ml_dsa_44).key_id.hex()}"
 
 
 def _reach(group: Group) -> str:
