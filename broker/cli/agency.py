@@ -265,7 +265,8 @@ def show_queued(answer: bytes, *, as_json: bool) -> None:
     for said in (view.freshness, view.held):
         if said is not None and said.words is not None:
             note(f"{said.words.en}\n{said.words.fr}\n{said.words.ar}")
-    note(UNWITNESSED)
+    if not view.witnessed:
+        note(UNWITNESSED)
     note(f"Next: barid bulletin status {view.id} --desk {view.desk}")
 
 

@@ -85,7 +85,8 @@ def list_inbox(
         ),
         (_row(each) for each in view.bulletins),
     )
-    note(UNWITNESSED)
+    if not view.witnessed:
+        note(UNWITNESSED)
     if view.next:
         note(f"There is more: --after {view.next}")
 

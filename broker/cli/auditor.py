@@ -22,6 +22,7 @@ from schemas.scalars import format_time
 if TYPE_CHECKING:
     from broker.audit.report import AuditedLog, AuditReport
     from broker.audit.setup import Auditor
+    from broker.audit.witnesses import WitnessReport
 
 app = typer.Typer(
     no_args_is_help=True, help="The auditor: verify both logs without trusting the hub."
@@ -147,11 +148,21 @@ def _show(report: AuditReport, *, whole: bool) -> None:
     for line in (*change_lines(report.changes, whole=whole), *remark_lines(report.remarks)):
         say(line)
     say()
+    _show_witnesses(report.witnesses)
     if not report.is_witnessed:
         say(
             "Unwitnessed: a test exchange; nobody but this auditor watches for a hub with two faces."
         )
     say(f"Verified in {report.seconds:.2f} s.")
+
+
+def _show_witnesses(witnesses: WitnessReport) -> None:
+    for log, found in witnesses.logs.items():
+        say(
+            f"{log} log: {found.checkpoint.size} entries cosigned by {len(found.members)} of"
+            f" {len(witnesses.named)} witnesses, {witnesses.quorum} needed, at {format_time(found.at)}:"
+            f" {', '.join(found.members)}"
+        )
 
 
 def _show_log(name: str, log: AuditedLog | None) -> None:

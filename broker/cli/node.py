@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from broker.cli import enrolling, rekeying, running
+from broker.cli import enrolling, rekeying, running, witnessing
 from broker.cli.options import AsJson, Data, read_address, utc_now
 from broker.cli.output import note, print_json, print_table, say
 from broker.cli.passphrase import get_passphrase
@@ -28,6 +28,7 @@ token = typer.Typer(no_args_is_help=True, help="What agencies and people call th
 app.add_typer(token, name="token")
 app.add_typer(enrolling.app)
 app.add_typer(rekeying.app)
+app.add_typer(witnessing.app)
 app.add_typer(running.node)
 
 TokenId = Annotated[str, typer.Argument(help="As `barid node token list` shows it.")]

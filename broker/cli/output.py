@@ -39,8 +39,8 @@ _GAP_COLUMNS = 2
 _PIPED_WIDTH_COLUMNS = 10_000
 """Width of a table that goes to a file or another program: nothing is wrapped or cut."""
 
-UNWITNESSED = "Unwitnessed: a test exchange, whose log nobody cosigns."
-"""What every answer from an exchange without witnesses says."""
+UNWITNESSED = "Unwitnessed: no quorum of witnesses has cosigned the logs."
+"""What every answer says that no quorum of witnesses stands for, as in a test exchange without any."""
 
 # A terminal obeys these (ECMA-48 C0 and C1), breaks a line at them, or shows what follows them backwards
 # (U+202D, U+202E), and text may come from another state. The form is JSON's.

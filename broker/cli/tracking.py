@@ -83,7 +83,8 @@ def status(
             for each in listed.bulletins
         ),
     )
-    note(UNWITNESSED)
+    if not listed.witnessed:
+        note(UNWITNESSED)
 
 
 def _show_sent(sent: SentView) -> None:

@@ -7,6 +7,7 @@ May import `keys`, within the commands; `main` adds this group. What comes after
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -35,6 +36,7 @@ from broker.cli.trust_files import (
     read_governors,
     read_requests,
     shipped,
+    with_witnesses,
 )
 from schemas.directory import Council, HubDescription
 from schemas.errors import ConfigurationError
@@ -70,6 +72,19 @@ GovernorFiles = Annotated[
 Threshold = Annotated[
     int | None,
     typer.Option("--threshold", min=1, help="How many governors must sign, k."),
+]
+WitnessFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--witness",
+        exists=True,
+        dir_okay=False,
+        help="A node's witness-public.json (`barid node witness`): it cosigns the logs. Repeat it.",
+    ),
+]
+WitnessQuorum = Annotated[
+    int | None,
+    typer.Option("--quorum", min=1, help="How many witnesses must cosign; more than half of them."),
 ]
 Days = Annotated[
     int, typer.Option("--days", min=1, max=3650, help="Days until what is signed now lapses.")
@@ -156,9 +171,13 @@ def init(
             help="A folder with council.json and the access rules, instead of those that are shipped.",
         ),
     ] = None,
+    witness: WitnessFiles = None,
+    quorum: WitnessQuorum = None,
     days: Days = DIRECTORY_DAYS,
 ) -> None:
     """Propose the first directory of an exchange: its governors, council, rules and first members.
+
+    Without --witness it is a test exchange: nobody but the hub vouches for its logs.
 
     Without --from the council is the one that is shipped: nine states of North Africa and the Sahel, and
     their observers. Members that hand in no request may join later.
@@ -180,6 +199,7 @@ def init(
         }
     )
     council = parse(Council, dump_json(council), TRUST_FILE_BYTES_MAX)
+    council = with_witnesses(council, witness or (), quorum)
     proposal = propose_first(
         CouncilFiles(council, files.policy_text, files.schema_text, files.cases_text),
         governors,
@@ -266,6 +286,8 @@ def propose(
     directory: DirectoryPath = None,
     invitation: InvitationPath = None,
     request: Requests = None,
+    witness: WitnessFiles = None,
+    quorum: WitnessQuorum = None,
     days: Days = DIRECTORY_DAYS,
 ) -> None:
     """Propose another council, other access rules, or further members; shows what that changes."""
@@ -273,6 +295,7 @@ def propose(
 
     opened = opened_directory(data, directory, invitation)
     files = council_files(opened.directory) if source is None else read_draft(source)
+    files = replace(files, council=with_witnesses(files.council, witness or (), quorum))
     parts = opened.directory.member_parts.items()
     versions = {member: part.metadata.version for member, part in parts}
     now = utc_now()

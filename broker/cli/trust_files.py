@@ -15,10 +15,11 @@ import typer
 from broker.cli.directories import read_file
 from broker.cli.options import utc_now
 from broker.cli.output import say
-from schemas.directory import Council, HubDescription
+from broker.cli.witnessing import key_id
+from schemas.directory import Council, HubDescription, Witnesses, WitnessKeyFile
 from schemas.errors import ConfigurationError, ParseError, VerificationError
 from schemas.limits import TRUST_FILE_BYTES_MAX
-from schemas.loader import dump_json, load_json, parse
+from schemas.loader import dump_json, load_json, parse, to_plain
 from schemas.scalars import MEMBER_PATTERN
 
 if TYPE_CHECKING:
@@ -77,6 +78,40 @@ def read_governors(
             f"{threshold} of {len(keys)} governors cannot sign", param_hint="--threshold"
         )
     return Governors(tuple(keys), threshold), holders
+
+
+def with_witnesses(council: Council, files: Iterable[Path], quorum: int | None) -> Council:
+    """Put witnesses into a council, each in place of an earlier one of its member.
+
+    Args:
+        council: as it was.
+        files: `witness-public.json` of members' nodes.
+        quorum: how many must cosign; None for more than half, or for as many as before.
+
+    Raises:
+        ConfigurationError: a file is no witness key of this exchange, or they make no quorum.
+    """
+    before = council.witnesses if isinstance(council.witnesses, Witnesses) else None
+    keys = dict(before.keys) if before else {}
+    for path in files:
+        try:
+            read = parse(WitnessKeyFile, read_file(path), TRUST_FILE_BYTES_MAX)
+        except ParseError as error:
+            raise ConfigurationError(f"{path} is no witness key: {error}") from error
+        if read.exchange != council.exchange:
+            raise ConfigurationError(f"{path} is of {read.exchange}, not of {council.exchange}")
+        say(f"Witness of {read.member}: {read.key.name}, key id {key_id(read.key)}")
+        keys[read.member] = read.key
+    if not keys:
+        return council
+    needed = quorum or (before.quorum if before else len(keys) // 2 + 1)
+    witnesses = {"quorum": needed, "keys": {m: to_plain(key) for m, key in keys.items()}}
+    test = council.test and before is not None
+    plain = to_plain(council) | {"witnesses": witnesses, "test": test}
+    try:
+        return parse(Council, dump_json(plain), TRUST_FILE_BYTES_MAX)
+    except ParseError as error:
+        raise ConfigurationError(f"these witnesses do not fit: {error}") from error
 
 
 def read_requests(

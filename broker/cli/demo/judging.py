@@ -59,6 +59,14 @@ def audit(stage: Stage) -> None:
         f" access rules again for each of {counts['recipients']} deliveries: {report['milliseconds']} ms."
     )
     teller.check("it finds nothing wrong", expected=[], found=report["findings"])
+    witnesses = report["witnesses"]
+    quorums = [len(log["members"]) >= witnesses["quorum"] for log in witnesses["logs"].values()]
+    teller.check(
+        f"at least {witnesses['quorum']} of {len(witnesses['named'])} states' nodes cosigned both logs: the"
+        " hub shows everybody the same",
+        expected=[True, True],
+        found=quorums,
+    )
     teller.check(
         "its count of accepted envelopes is the number that were sent",
         expected=stage.envelopes,

@@ -143,10 +143,15 @@ class World:
             for member in GOVERNORS
             for word in ("--governor", f"{member}={self.governor(member) / 'trust-public.json'}")
         ]
+        witnesses = [
+            word
+            for member in STATES
+            for word in ("--witness", str(self.node(member) / "witness-public.json"))
+        ]
         run, proposal = self.processes.run, self.trust / "proposal.json"
         run(
             *("trust", "init", "--out", str(self.trust), "--hub", str(self.hub / "hub.json")),
-            *(*requests, *governors, "--threshold", str(THRESHOLD)),
+            *(*requests, *witnesses, *governors, "--threshold", str(THRESHOLD)),
         )
         self.sign(proposal)
         signatures = [word for path in self.signatures(proposal) for word in ("--signature", path)]
