@@ -42,9 +42,11 @@ from broker.node.outbox.queueing import queue
 from broker.node.pacing import Pace
 from broker.node.setup import init_node, join_node
 from broker.node.sync import Sync
+from broker.node.witness_keys import WITNESS_FILE
 from broker.settings import Listen, NodeSettings
 from schemas.bulletin.vocabularies import Precedence
-from schemas.loader import dump_json
+from schemas.directory import Witnesses, WitnessKeyFile
+from schemas.loader import dump_json, parse
 from tests.exchange.live import CHEAP, EXCHANGE, PASSPHRASE, LiveHub, now
 
 MEMBERS: Final = ("ly", "ne", "tn")
@@ -207,10 +209,12 @@ class History:
 
     Args:
         folder: empty; everything of it lies there.
+        quorum: all nodes are witnesses, of whom so many must cosign; None in a test exchange.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.founded = founded()
+    def __init__(self, folder: Path, quorum: int | None = None) -> None:
+        # One and the same without a quorum, however it is asked for.
+        self.founded = founded() if quorum is None else founded(quorum)
         self.folder = folder
         shutil.copytree(self.founded.folder, folder, dirs_exist_ok=True)
         self.offset_seconds = int(timedelta(days=FIRST_DAYS).total_seconds())
@@ -305,19 +309,23 @@ class History:
 
 
 @functools.cache
-def founded() -> Founded:
+def founded(quorum: int | None = None) -> Founded:
     """An exchange whose nodes have announced their keys; nothing was sent."""
     base = Path(tempfile.mkdtemp(prefix="barid-histories-"))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     folder, early = base / "founded", base / "early"
     early.mkdir()
-    requests = {}
+    requests, keys = {}, {}
     for member in MEMBERS:
         listen = Listen(host="127.0.0.1", port=0)
         settings = NodeSettings(exchange=EXCHANGE, member=member, desks=("main",), listen=listen)
         request = init_node(folder / member, settings, PASSPHRASE, now(), cost=CHEAP)
         requests[member] = request.read_bytes()
-    hub = LiveHub(folder / "hub", requests)
+        if quorum is not None:
+            file = (folder / member / WITNESS_FILE).read_bytes()
+            keys[member] = parse(WitnessKeyFile, file, 10_000).key
+    witnesses = None if quorum is None else Witnesses(quorum=quorum, keys=keys)
+    hub = LiveHub(folder / "hub", requests, witnesses)
     for member in MEMBERS:
         join_node(folder / member, dump_json(hub.invitation))
         home = open_home(folder / member, PASSPHRASE)

@@ -48,7 +48,16 @@ from schemas.bulletin.vocabularies import (
     Tlp,
     Topic,
 )
-from schemas.directory import Council, Desk, HubDescription, Invitation, MemberFile, Names, Profile
+from schemas.directory import (
+    Council,
+    Desk,
+    HubDescription,
+    Invitation,
+    MemberFile,
+    Names,
+    Profile,
+    Witnesses,
+)
 from schemas.envelope import DirectoryRef, Envelope, HeaderMarking
 from schemas.loader import dump_json
 from schemas.sealing_keys import SealingKey
@@ -113,6 +122,7 @@ class LiveHub:
     Args:
         data: the hub's directory; made here.
         node_requests: by member, the request of a real node; the other members act by hand.
+        witnesses: whose nodes cosign; None in a test exchange without any.
     """
 
     seats: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -121,8 +131,14 @@ class LiveHub:
     }
     """Member → the units of its desks."""
 
-    def __init__(self, data: Path, node_requests: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        node_requests: Mapping[str, bytes] | None = None,
+        witnesses: Witnesses | None = None,
+    ) -> None:
         self.data = data
+        self.witnesses = witnesses
         self.node_requests = node_requests or {}
         self.desks: dict[str, DeskKeys] = {}
         self.member_signers = {member: TrustSigner.generate() for member in self.seats}
@@ -136,7 +152,8 @@ class LiveHub:
 
     def make_council(self, description: HubDescription) -> Council:
         """The council to begin with."""
-        return default_council(EXCHANGE, description.hub, description.logs)
+        council = default_council(EXCHANGE, description.hub, description.logs)
+        return council.model_copy(update={"witnesses": self.witnesses or "none"})
 
     def rules(self) -> tuple[str, str]:
         """The access rules to begin with, and their schema."""
@@ -345,9 +362,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def live_hub(data: Path) -> Iterator[LiveHub]:
+def live_hub(data: Path, witnesses: Witnesses | None = None) -> Iterator[LiveHub]:
     """A hub that serves while the block runs."""
-    hub = LiveHub(data)
+    hub = LiveHub(data, witnesses=witnesses)
     hub.start()
     try:
         yield hub

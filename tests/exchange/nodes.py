@@ -21,13 +21,15 @@ from broker.node.api.tokens import Action, create_token
 from broker.node.app import wire
 from broker.node.clock import utc_now
 from broker.node.follow_store import NodeFollowStore
-from broker.node.home import load_invitation, open_home
+from broker.node.home import load_invitation, look_home, open_home
 from broker.node.line import open_line
 from broker.node.pacing import Pace
 from broker.node.setup import Choices, Releasers, init_node, join_node
+from broker.node.witness_keys import make_witness_key
 from broker.serving import server_config
 from broker.settings import Listen, NodeSettings
 from schemas.bulletin.vocabularies import Kind
+from schemas.directory import Witnesses, WitnessKey
 from schemas.loader import dump_json
 from schemas.samples import new_bulletin
 from tests.exchange.live import (
@@ -63,6 +65,14 @@ class LiveNode:
         self.request = request.read_bytes()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+
+    def make_witness_key(self, *, renew: bool = False) -> WitnessKey:
+        """The key with which it cosigns, made beside it."""
+        home = look_home(self.data, PASSPHRASE)
+        try:
+            return make_witness_key(self.data, home.keystore, EXCHANGE, self.member, renew=renew)
+        finally:
+            home.close()
 
     def start(self) -> None:
         """Serve over TLS on a thread; makes a token for each desk."""
@@ -158,12 +168,23 @@ def wait_for(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> No
 
 @contextmanager
 def live_exchange(
-    folder: Path, *members: str, releasers: Mapping[str, Mapping[str, Releasers]] | None = None
+    folder: Path,
+    *members: str,
+    releasers: Mapping[str, Mapping[str, Releasers]] | None = None,
+    quorum: int | None = None,
 ) -> Iterator[tuple[LiveHub, dict[str, LiveNode]]]:
-    """A hub and the nodes of some members, all serving, each desk with a sealing key."""
+    """A hub and the nodes of some members, all serving, each desk with a sealing key.
+
+    With `quorum` all these nodes are witnesses, of whom so many must cosign.
+    """
     people = releasers or {}
     nodes = {member: LiveNode(folder / member, member, people.get(member)) for member in members}
-    hub = LiveHub(folder / "hub", {member: node.request for member, node in nodes.items()})
+    witnesses = None
+    if quorum is not None:
+        keys = {member: node.make_witness_key() for member, node in nodes.items()}
+        witnesses = Witnesses(quorum=quorum, keys=keys)
+    requests = {member: node.request for member, node in nodes.items()}
+    hub = LiveHub(folder / "hub", requests, witnesses)
     hub.start()
     for node in nodes.values():
         join_node(node.data, dump_json(hub.invitation))

@@ -29,6 +29,7 @@ ORDER = (
     "Joining",
     "A node is stolen at night",
     "Changing the council or the rules",
+    "Witnesses",
     "Governors change",
 )
 """The headings in which something is typed; in the guide what is urgent comes first."""

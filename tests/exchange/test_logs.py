@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from broker.following import over_tiles
+from broker.fetched_tiles import over_tiles
 from broker.hub.directory_log import Operate
 from broker.hub.ledger import Answer, Batch
 from broker.hub.logbook import LogName

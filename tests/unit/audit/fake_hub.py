@@ -58,11 +58,19 @@ class FakeHub:
         self.logs = logs
         self.files = files
         self.page_max = 256
+        self.cosigned: dict[str, str] = {}
 
     async def checkpoint(self, log: str, generation: int) -> str:
         """The signed checkpoint."""
         assert generation == 1
         return self.logs[log].checkpoint
+
+    async def witnessed(self, log: str, generation: int) -> str:
+        """What a quorum cosigned, where there is any."""
+        assert generation == 1
+        if log not in self.cosigned:
+            raise Problem("not-found")
+        return self.cosigned[log]
 
     async def tile(self, log: str, generation: int, path: str) -> bytes:
         """A tile or bundle."""

@@ -43,7 +43,8 @@ def queued(document: Path, **states: str) -> dict[str, object]:
         {"desk": desk.replace("_", "/"), "state": state} for desk, state in states.items()
     ]
     bulletin = parse_bulletin(document.read_bytes())
-    return {"id": bulletin.id, "desk": bulletin.originator.desk, "recipients": recipients}
+    desk = bulletin.originator.desk
+    return {"id": bulletin.id, "desk": desk, "witnessed": False, "recipients": recipients}
 
 
 def test_new_bulletin_goes_to_standard_output(barid: Barid) -> None:
@@ -250,7 +251,7 @@ def test_status_lists_the_newest(barid: Barid, node: FakeNode) -> None:
             {"desk": "td/main", "state": "waiting"},
         ],
     }
-    node.answer(POST, {"bulletins": [row]})
+    node.answer(POST, {"witnessed": False, "bulletins": [row]})
     result = barid("bulletin", "status", "--desk", "ly/main", *node.options)
     assert result.exit_code == 0, result.stderr
     line = result.stdout.splitlines()[1]

@@ -74,7 +74,7 @@ def test_list_shows_marking_and_whether_it_is_real(barid: Barid, node: FakeNode)
         "precedence": "flash",
         "received": AT,
     }
-    node.answer(INBOX, {"bulletins": [row], "next": "0-17"})
+    node.answer(INBOX, {"witnessed": False, "bulletins": [row], "next": "0-17"})
     result = barid("inbox", "list", "--desk", "tn/main", "--unread", "--limit", 7, *node.options)
     assert result.exit_code == 0, result.stderr
     line = result.stdout.splitlines()[1]

@@ -78,6 +78,7 @@ def _handler(node: Storing) -> type[BaseHTTPRequestHandler]:
             document = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             node.handed_in.append((document, dict(node.uploads)))
             value = {"id": json.loads(document)["id"], "desk": "ly/main", "recipients": []}
+            value["witnessed"] = False
             self._answer(200, json.dumps(value).encode())
 
         def do_GET(self) -> None:

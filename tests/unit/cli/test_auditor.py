@@ -15,6 +15,7 @@ from broker.audit.exchange import ExchangeCounts
 from broker.audit.remarks import Remark
 from broker.audit.report import AuditedLog, AuditReport
 from broker.audit.rules import RULES, Finding
+from broker.audit.witnesses import WitnessReport
 from broker.cli import auditor
 from broker.cli.exits import Exit
 from broker.tlog.checkpoint import Checkpoint
@@ -50,7 +51,7 @@ def report(*findings: Finding, listed: int = 100) -> AuditReport:
             undelivered=3,
             unjudged=0,
         ),
-        witnesses="none",
+        witnesses=WitnessReport((), 0, {}),
         seconds=1.25,
     )
 

@@ -25,6 +25,7 @@ AT = "2026-11-24T12:00:00Z"
 QUEUED = {
     "id": "019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b",
     "desk": "ly/main",
+    "witnessed": False,
     "recipients": [{"desk": "tn/main", "state": "queued"}],
 }
 

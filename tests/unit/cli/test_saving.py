@@ -83,7 +83,7 @@ def test_the_list_shows_what_became_of_each(barid: Barid, node: FakeNode) -> Non
         "superseded_by": new_id(),
         "marking": {"tlp": "red", "classification": "secret"},
     }
-    node.answer(INBOX, {"bulletins": [hidden, older]})
+    node.answer(INBOX, {"witnessed": False, "bulletins": [hidden, older]})
     result = barid("inbox", "list", "--desk", "tn/main", *node.options)
     _, first, second, *_ = result.stdout.splitlines()
     assert first.endswith("WITHDRAWN")

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from broker.tlog.checkpoint import Checkpoint
+from broker.tlog.quorum import Witnessed
 from broker.tlog.receipt import LogVerifier
 from keys.dsse import pae_sha256
 from keys.envelope import parse_header
@@ -45,6 +46,17 @@ class PaperFollower:
         self.forged: set[bytes] = set()
         self.refreshed = 0
         self.told: TimestampCheck | None = None
+        self.witnessed: dict[str, Witnessed] = {}
+
+    @property
+    def is_witnessed(self) -> bool:
+        """Whether both logs have a quorum."""
+        return len(self.witnessed) == 2
+
+    def has_witnessed(self, index: int) -> bool:
+        """Whether an entry stands in a tree that a quorum cosigned."""
+        found = self.witnessed.get("exchange")
+        return found is not None and index < found.checkpoint.size
 
     @property
     def history(self) -> DirectoryHistory:

@@ -21,7 +21,10 @@ def test_a_received_bulletin_is_listed_read_and_answered(agency: Agency) -> None
     verified = answer.json()["verified"]
     assert (verified["index"], verified["witnessed"]) == (0, False)
     assert verified["signer"] == agency.world.items[0].statement.signatures[0].keyid
-    assert agency.call("GET", f"{INBOX}?unread=true").json() == {"bulletins": []}
+    assert agency.call("GET", f"{INBOX}?unread=true").json() == {
+        "witnessed": False,
+        "bulletins": [],
+    }
     agency.call("GET", f"{INBOX}/ly/main/{bulletin_id}")
     agency.exchange()
     results = [json.loads(item.statement.payload).get("result") for item in agency.world.items]

@@ -21,6 +21,7 @@ def test_a_bulletin_is_taken_sent_and_answered(agency: Agency) -> None:
     assert answer.json() == {
         "id": BULLETIN,
         "desk": "tn/main",
+        "witnessed": False,
         "recipients": [
             {"desk": "dz/main", "state": "queued"},
             {"desk": "ly/main", "state": "queued"},
@@ -73,7 +74,7 @@ def test_a_forbidden_recipient_is_named_with_the_rule(agency: Agency) -> None:
     assert (answer.status_code, word(answer)) == (403, "access-denied")
     assert answer.json()["desk"] == "dz/main"
     assert answer.json()["policies"] == ["release-to-listed-members-only"]
-    assert agency.call("GET", SENT).json() == {"bulletins": []}
+    assert agency.call("GET", SENT).json() == {"witnessed": False, "bulletins": []}
 
 
 def test_check_answers_per_recipient_and_stores_nothing(agency: Agency) -> None:
@@ -95,7 +96,7 @@ def test_check_answers_per_recipient_and_stores_nothing(agency: Agency) -> None:
         ],
         "warnings": [],
     }
-    assert agency.call("GET", SENT).json() == {"bulletins": []}
+    assert agency.call("GET", SENT).json() == {"witnessed": False, "bulletins": []}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_a_bad_bulletin_is_told_what_is_wrong(
     for path in (SENT, f"{SENT}/check"):
         answer = agency.call("POST", f"{path}?{query}", body=body)
         assert (answer.status_code, word(answer)) == (status, expected)
-    assert agency.call("GET", SENT).json() == {"bulletins": []}
+    assert agency.call("GET", SENT).json() == {"witnessed": False, "bulletins": []}
 
 
 def test_a_broken_rule_names_path_rule_and_value(agency: Agency) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -99,6 +100,23 @@ def test_a_desk_without_a_key_is_late_too_and_what_left_is_no_fault_here(bench: 
     assert list(found) == [AlarmKind.UNANSWERED_URGENT]
     [text] = found[AlarmKind.UNANSWERED_URGENT].values()
     assert text.endswith("state waiting")
+
+
+def test_what_no_quorum_stands_for_is_an_alarm_after_ten_minutes(bench: Bench) -> None:
+    """Where the council names witnesses; it is over once they have cosigned."""
+    bulletin_id = sent(bench, "tn/main", precedence=Precedence.ROUTINE)
+    assert late(bench, seconds=600) == {}
+    directory = bench.world.newest.directory
+    assert directory is not None
+    council = directory.council.model_copy(update={"witnesses": "named"})
+    witnessed = replace(directory, council_part=replace(directory.council_part, council=council))
+    with writing(bench.home.engine) as connection:
+        for seconds, expected in ((599, []), (600, [f"ly/main {bulletin_id}"])):
+            found = overdue(connection, witnessed, bench.world.now + timedelta(seconds=seconds))
+            assert list(found[AlarmKind.NOT_WITNESSED]) == expected
+        connection.execute(update(tables.delivery).values(state=DeliveryState.WITNESSED))
+        found = overdue(connection, witnessed, bench.world.now + timedelta(hours=1))
+        assert found[AlarmKind.NOT_WITNESSED] == {}
 
 
 @pytest.mark.parametrize("state", [DeliveryState.QUEUED, DeliveryState.UNRELEASED])

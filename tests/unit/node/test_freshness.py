@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -120,15 +121,22 @@ def test_an_expired_council_counts_as_over_the_grace(bench: Bench) -> None:
     assert (found.standing, found.council_expired) == (Standing.OVER_GRACE, True)
 
 
-def test_every_source_must_vouch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_source_must_vouch(bench: Bench) -> None:
     """The directory is as old as the oldest of them says; one that never did makes it unknown."""
-    monkeypatch.setattr("broker.node.freshness.Source", ("timestamp", "quorum"))
+    directory = directory_of(bench)
+    council = directory.council.model_copy(update={"witnesses": "named"})
+    witnessed = replace(directory, council_part=replace(directory.council_part, council=council))
+    now = bench.world.now
     with writing(bench.home.engine) as connection:
-        assert verified_at(connection) is None
-        note_vouched(connection, "quorum", bench.world.now - HOUR)  # type: ignore[arg-type]
-        assert verified_at(connection) == bench.world.now - HOUR
-        note_vouched(connection, "quorum", bench.world.now + HOUR)  # type: ignore[arg-type]
-        assert verified_at(connection) == bench.world.now
+        note_vouched(connection, Source.DIRECTORY_QUORUM, now)
+        assert verified_at(connection, witnessed) is None
+        note_vouched(connection, Source.EXCHANGE_QUORUM, now - HOUR)
+        assert verified_at(connection, witnessed) == now - HOUR
+        note_vouched(connection, Source.EXCHANGE_QUORUM, now + HOUR)
+        assert verified_at(connection, witnessed) == now
+        note_vouched(connection, Source.DIRECTORY_QUORUM, now - 2 * HOUR)
+        assert verified_at(connection, witnessed) == now - 2 * HOUR
+        assert verified_at(connection, directory) == now
 
 
 def test_a_restart_forgets_nothing(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from broker.policy.rules import default_cases, default_texts
 from keys.directory import Directory
 from keys.signing import SigningIdentity
 from schemas.bulletin.vocabularies import Tlp
-from schemas.directory import Council, Group, IdentityKey, MemberFile
+from schemas.directory import Council, Group, IdentityKey, MemberFile, Witnesses, WitnessKey
 from tests.exchange.trust_world import START, TrustWorld
 
 DIGITS = 64
@@ -143,6 +143,31 @@ def test_every_field_of_the_council_is_told(before: Directory) -> None:
     for name, update in changes.items():
         part = replace(before.council_part, council=council.model_copy(update=update))
         assert _told(before, replace(before, council_part=part)).changes, name
+
+
+def test_who_cosigns_is_told(before: Directory) -> None:
+    """Who becomes a witness, whose key changes, who is none any more, and how many must cosign."""
+
+    def named(quorum: int, **keys: int) -> Directory:
+        witnesses = Witnesses(
+            quorum=quorum,
+            keys={
+                member: WitnessKey(name=f"witness/{member}", ml_dsa_44=bytes([number]) * 1312)
+                for member, number in keys.items()
+            },
+        )
+        return _council(before, lambda council: council.model_copy(update={"witnesses": witnesses}))
+
+    two, other = named(2, ly=1, tn=2), named(1, tn=3)
+    told = _sentences(_told(before, two))
+    assert "the node of Libya (ly) becomes a witness: witness/ly, key id " in told
+    assert "2 of 2 witnesses must cosign the logs" in told
+    told = _sentences(_told(two, other))
+    assert "the node of Libya (ly) is no witness any more" in told
+    assert "the witness of Tunisia (tn) has another key: witness/tn, key id " in told
+    assert "1 of 1 witnesses must cosign the logs" in told
+    assert "nobody cosigns the logs" in _sentences(_told(other, before))
+    assert "witness" not in _sentences(_told(two, two))
 
 
 def test_every_field_of_a_member_is_told(before: Directory) -> None:
