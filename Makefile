@@ -43,7 +43,7 @@ demo: setup  ## Play an exchange: nine states, a hub and an auditor, all on this
 	@$(BIN)/barid demo
 
 .PHONY: test
-test: setup setup-image-tools setup-bench-tools setup-fault-tools setup-token-tools  ## Run every test; the last line says what was skipped and why
+test: setup setup-image-tools setup-bench-tools setup-fault-tools setup-token-tools setup-interop-tools  ## Run every test; the last line says what was skipped and why
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -q $(TESTS)
 
 .PHONY: soak
@@ -131,3 +131,7 @@ clean:  ## Remove what was made here, .venv too
 .PHONY: setup-token-tools
 setup-token-tools:  ## Install the token in software that the tests sign with (as root on Debian)
 	@$(call apt_install,softhsm2-util,softhsm2)
+
+.PHONY: setup-interop-tools
+setup-interop-tools:  ## Install what reads our logs in other people's words (as root on Debian)
+	@$(call apt_install,go,golang-go golang-golang-x-mod-dev)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,21 +20,18 @@ from broker.node import sealing_keys
 from broker.node.alarms.book import AlarmKind, raise_alarm, raise_fault
 from broker.node.alarms.rounds import Rounds
 from broker.node.clock import Clock
-from broker.node.freshness import SOURCE_OF, freshness_of, note_timestamp, note_vouched
 from broker.node.home import Home
 from broker.node.inbox.attachments import Downloader
 from broker.node.inbox.fetching import Fetcher
 from broker.node.line import Line
 from broker.node.listening import Listener
-from broker.node.outbox.witnessed import note_witnessed
 from broker.node.pacing import Backoff, Pace
 from broker.node.restored import Restoration, Work
 from broker.node.sending import Sender
 from broker.node.uploading import Uploader
+from broker.node.vouching import Vouching
 from broker.node.witnessing import Witness
-from broker.tlog.quorum import Witnessed
 from keys.history import Finding
-from keys.timestamps import TimestampCheck
 from schemas.errors import (
     BaridError,
     Fault,
@@ -94,7 +91,7 @@ class Sync:
         self._since = dict.fromkeys(home.desks, 0)
         self._new = {desk for desk in home.desks if not sealing_keys.has_keys(home, desk)}
         self._seen = (0, 0)
-        self._checked: tuple[TimestampCheck | None, Mapping[str, Witnessed]] | None = None
+        self._vouching = Vouching(home, line, clock)
         self._witness = Witness(home, line, clock)
         self._tasks: asyncio.TaskGroup | None = None
         self._overtaking: set[str] = set()
@@ -216,31 +213,8 @@ class Sync:
     async def _refresh(self) -> None:
         """Read the logs; note what is wrong there, and whether the directory is found fresh."""
         await self._note_findings(await self._line.refresh())
-        follower = self._line.follower
-        check, witnessed = follower.timestamp, dict(follower.witnessed)
-        if (check, witnessed) == self._checked:
-            return
-        self._checked = (check, witnessed)
-        if await asyncio.to_thread(self._note_vouched, check, witnessed):
+        if await asyncio.to_thread(self._vouching.note):
             self._wake_outboxes()
-
-    def _note_vouched(
-        self, check: TimestampCheck | None, witnessed: Mapping[str, Witnessed]
-    ) -> bool:
-        """Note what was found. Returns whether the outbox, which was held, may send again."""
-        directory, now = self._line.state.directory, self._clock()
-        with writing(self._home.engine) as connection:
-            if directory is None:
-                return False
-            was_held = freshness_of(connection, directory, now).over_grace
-            if check is not None:
-                note_timestamp(connection, check)
-            for log, found in witnessed.items():
-                note_vouched(connection, SOURCE_OF[log], found.at)
-            is_held = freshness_of(connection, directory, now).over_grace
-        if "exchange" in witnessed:
-            note_witnessed(self._home, witnessed["exchange"])
-        return was_held and not is_held
 
     async def _cosign(self) -> None:
         """Cosign as a witness; what goes wrong there keeps no desk waiting."""
