@@ -157,14 +157,20 @@ class HubClient(SignedCalls):
         """The newest signed checkpoint of `directory` or `exchange`, as note text."""
         return _text(await self._call("GET", f"/v1/log/{log}/{generation}/checkpoint"))
 
-    async def to_cosign(self, log: str, generation: int) -> str:
+    async def to_cosign(self, log: str, generation: int, known: str = "") -> str | None:
         """The checkpoint that witnesses are asked to cosign, with the cosignatures that are there already.
+
+        Args:
+            known: SHA-256 (hex) of the note text that was cosigned last.
+
+        Returns:
+            None where that is shown still, and the hub has this member's cosignature of it.
 
         Raises:
             Problem: `not-found` where the council names no witnesses; what the hub answers.
             ParseError: it is no text.
         """
-        return _text(await self._call("GET", f"/v1/log/{log}/{generation}/cosignatures"))
+        return await self._unless_known(f"/v1/log/{log}/{generation}/cosignatures", known)
 
     async def cosign(self, log: str, generation: int, note: str) -> None:
         """Hand in a checkpoint with this witness's cosignature.
@@ -175,9 +181,22 @@ class HubClient(SignedCalls):
         target = f"/v1/log/{log}/{generation}/cosignatures"
         await self._call("POST", target, body=note.encode(), media_type="text/plain")
 
-    async def witnessed(self, log: str, generation: int) -> str:
-        """The newest checkpoint that a quorum cosigned; `not-found` until there is one. Raises as above."""
-        return _text(await self._call("GET", f"/v1/log/{log}/{generation}/witnessed"))
+    async def witnessed(self, log: str, generation: int, known: str = "") -> str | None:
+        """The newest checkpoint that a quorum cosigned; None where it is the one that is known.
+
+        Args:
+            known: SHA-256 (hex) of the note that was fetched last: with nine cosignatures it has 33 KB.
+
+        Raises:
+            Problem: `not-found` until there is one; what the hub answers.
+            ParseError: it is no text.
+        """
+        return await self._unless_known(f"/v1/log/{log}/{generation}/witnessed", known)
+
+    async def _unless_known(self, target: str, known: str) -> str | None:
+        return (
+            _text(await self._call("GET", f"{target}?known={known}" if known else target)) or None
+        )
 
     async def tile(self, log: str, generation: int, path: str) -> bytes:
         """A tile or entry bundle by its path (`tile/0/000`)."""

@@ -13,6 +13,7 @@ from broker.client import HubClient
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.quorum import Quorum, Witnessed
 from broker.tlog.receipt import LogVerifier
+from keys.derivation import sha256_hex
 from keys.history import DirectoryHistory
 from schemas.errors import ParseError, Problem, VerificationError
 from schemas.receipts import Opening
@@ -61,11 +62,15 @@ class QuorumLook:
         """Fetch what the hub shows as witnessed; the logs that are followed next are at least as long."""
         self._shown = {}
         for log in LOGS if self._quorum() is not None else ():
+            known = self.witnessed.get(log)
+            sha256 = "" if known is None else sha256_hex(known.text.encode())
             try:
-                self._shown[log] = await client.witnessed(log, generation)
+                text = await client.witnessed(log, generation, sha256)
             except (Problem, ParseError):
                 # None yet, or none that is shown.
                 continue
+            if text is not None:
+                self._shown[log] = text
 
     async def heed(self, prove: Prove) -> None:
         """Take what was fetched, where a quorum cosigned it and it is no older than what was known.

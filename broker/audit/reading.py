@@ -32,7 +32,7 @@ class LogSource(Protocol):
     async def checkpoint(self, log: str, generation: int) -> str:
         """The newest signed checkpoint, as note text."""
 
-    async def witnessed(self, log: str, generation: int) -> str:
+    async def witnessed(self, log: str, generation: int) -> str | None:
         """The newest checkpoint that a quorum cosigned, as note text."""
 
     async def tile(self, log: str, generation: int, path: str) -> bytes:

@@ -119,11 +119,11 @@ CALLS: Final[Mapping[str, Call]] = {
     "get_sealing_keys": Call({200: (_JSON, "sealing_key_statements.v1.json")}),
     "get_openings": Call({200: (_JSON, "openings_page.v1.json")}),
     "get_checkpoint": Call({200: ("text/plain; charset=utf-8", "")}),
-    "get_cosignatures": Call({200: ("text/plain; charset=utf-8", "")}),
+    "get_cosignatures": Call({200: ("text/plain; charset=utf-8", ""), 204: ("", "")}),
     "post_cosignature": Call(
         {204: ("", "")}, ("content-digest", "too-large", "cosignature"), "text/plain"
     ),
-    "get_witnessed": Call({200: ("text/plain; charset=utf-8", "")}),
+    "get_witnessed": Call({200: ("text/plain; charset=utf-8", ""), 204: ("", "")}),
     "get_tile": Call({200: (_BYTES, "")}),
     "put_publication": Call(
         {200: (_JSON, "published.v1.json")},

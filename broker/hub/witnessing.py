@@ -15,6 +15,7 @@ from broker.hub.logbook import Head
 from broker.hub.tables import cosignature, witness_round, witnessed
 from broker.tlog.note import Note, NoteSignature, parse_note
 from broker.tlog.quorum import Quorum
+from keys.derivation import sha256_hex
 from schemas.errors import ParseError, Problem, VerificationError
 
 ROUND_SECONDS: Final = 600
@@ -55,6 +56,13 @@ def show_next(connection: Connection, head: Head, quorum: Quorum, now: int) -> s
     row = {"checkpoint": head.checkpoint, "size": head.size, "begun": now}
     _put(connection, witness_round, head.log, row)
     return head.checkpoint
+
+
+def has_cosigned(text: str, member: str, quorum: Quorum, known: str) -> bool:
+    """Whether a note has a member's cosignature, and is over the note text with this SHA-256 (hex)."""
+    note = parse_note(text)
+    is_known = sha256_hex(note.text.encode()) == known
+    return is_known and any(quorum.is_of(member, line) for line in note.signatures)
 
 
 def take(connection: Connection, head: Head, quorum: Quorum, member: str, data: bytes) -> None:

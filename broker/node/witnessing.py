@@ -18,6 +18,7 @@ from broker.node.line import Line
 from broker.node.witness_keys import witness_signer
 from broker.tlog.cosignature import MlDsa44CosignatureSigner
 from broker.tlog.note import Note, parse_note
+from keys.derivation import sha256_hex
 from schemas.directory import Witnesses
 from schemas.errors import Problem
 
@@ -40,6 +41,8 @@ class Witness:
         self._clock = clock
         self._store = NodeFollowStore(home.engine)
         self._signer: MlDsa44CosignatureSigner | None = None
+        # What was cosigned last, by its SHA-256: the hub need not show it again.
+        self._known: dict[str, str] = {}
         self._verified: dict[str, deque[tuple[int, int]]] = {log: deque() for log in LOGS}
 
     async def cosign(self) -> None:
@@ -95,11 +98,15 @@ class Witness:
     async def _cosign(self, log: str, signer: MlDsa44CosignatureSigner) -> None:
         follower = self._line.follower
         generation = follower.generation
-        text = await self._line.reader.to_cosign(log, generation)
+        text = await self._line.reader.to_cosign(log, generation, self._known.get(log, ""))
+        if text is None:
+            return
         checkpoint = follower.open(log, text)
         note = parse_note(text)
+        known = sha256_hex(note.text.encode())
         identity = (signer.key.name, signer.key.key_id)
         if any((line.name, line.key_id) == identity for line in note.signatures):
+            self._known[log] = known
             return
         if checkpoint.size > follower.head(log).size:
             # It grew meanwhile: at the next look.
@@ -117,6 +124,7 @@ class Witness:
         signed = Note(note.text, (*note.signatures, line)).render()
         try:
             await self._line.reader.cosign(log, generation, signed)
+            self._known[log] = known
         except Problem as problem:
             # Another one is shown by now: at the next look.
             if problem.word != "cosignature":

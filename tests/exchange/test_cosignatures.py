@@ -17,6 +17,7 @@ from broker.tlog.cosignature import MlDsa44CosignatureSigner
 from broker.tlog.note import Note, NoteSignature, parse_note
 from broker.tlog.quorum import Quorum, Witnessed
 from broker.tlog.receipt import LogVerifier
+from keys.derivation import sha256_hex
 from schemas.directory import Witnesses, WitnessKey
 from schemas.errors import Problem
 from tests.exchange.live import EXCHANGE, STATES, LiveHub, live_hub, run
@@ -49,7 +50,7 @@ def _cosigned(member: str, text: str, at: int) -> str:
 
 async def _to_cosign(hub: LiveHub, member: str) -> str:
     async with hub.client(f"{member}/main") as client:
-        return await client.to_cosign("directory", 1)
+        return await client.to_cosign("directory", 1) or ""
 
 
 async def _cosign(hub: LiveHub, member: str, note: str) -> None:
@@ -59,7 +60,7 @@ async def _cosign(hub: LiveHub, member: str, note: str) -> None:
 
 async def _witnessed(hub: LiveHub) -> Witnessed:
     async with hub.client("mr/main") as client:
-        text = await client.witnessed("directory", 1)
+        text = await client.witnessed("directory", 1) or ""
     quorum = Quorum.of(hub.council)
     assert quorum is not None
     return quorum.open(text, LogVerifier.from_keys(hub.invitation.logs.directory))
@@ -123,6 +124,29 @@ def test_what_is_no_cosignature_is_refused(
     assert len(parse_note(run(_to_cosign(hub, "dz"))).signatures) == 2
     run(_cosign(hub, "dz", _cosigned("dz", text, hub.now_unix())))
     assert len(parse_note(run(_to_cosign(hub, "dz"))).signatures) == 3
+
+
+def test_what_is_known_is_not_sent_again(hub: LiveHub) -> None:
+    """Over a bad line: what a member has cosigned, and the newest quorum, as long as they stand."""
+    text = run(_to_cosign(hub, "dz"))
+    known = sha256_hex(parse_note(text).text.encode())
+
+    async def ask(member: str, what: str) -> bool:
+        async with hub.client(f"{member}/main") as client:
+            if what == "cosignatures":
+                return await client.to_cosign("directory", 1, known) is None
+            newest_text = await client.witnessed("directory", 1) or ""
+            sha256 = sha256_hex(newest_text.encode())
+            return await client.witnessed("directory", 1, sha256) is None
+
+    assert not run(ask("dz", "cosignatures"))
+    for member in STATES[:5]:
+        run(_cosign(hub, member, _cosigned(member, text, hub.now_unix())))
+        assert run(ask(member, "cosignatures"))
+    assert not run(ask(STATES[5], "cosignatures"))
+    assert run(ask("mr", "witnessed"))
+    hub.ledger.commit([Operate("configuration")])
+    assert not run(ask("dz", "cosignatures"))
 
 
 def test_what_is_no_note_is_refused(hub: LiveHub) -> None:
