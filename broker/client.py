@@ -161,14 +161,10 @@ class HubClient(SignedCalls):
         """The checkpoint that witnesses are asked to cosign, with the cosignatures that are there already.
 
         Args:
-            known: SHA-256 (hex) of the note text that was cosigned last.
-
-        Returns:
-            None where that is shown still, and the hub has this member's cosignature of it.
+            known: SHA-256 (hex) of the note text that this member cosigned last; None while that is shown.
 
         Raises:
             Problem: `not-found` where the council names no witnesses; what the hub answers.
-            ParseError: it is no text.
         """
         return await self._unless_known(f"/v1/log/{log}/{generation}/cosignatures", known)
 
@@ -182,14 +178,10 @@ class HubClient(SignedCalls):
         await self._call("POST", target, body=note.encode(), media_type="text/plain")
 
     async def witnessed(self, log: str, generation: int, known: str = "") -> str | None:
-        """The newest checkpoint that a quorum cosigned; None where it is the one that is known.
+        """The newest checkpoint that a quorum cosigned; `not-found` until there is one.
 
         Args:
-            known: SHA-256 (hex) of the note that was fetched last: with nine cosignatures it has 33 KB.
-
-        Raises:
-            Problem: `not-found` until there is one; what the hub answers.
-            ParseError: it is no text.
+            known: SHA-256 (hex) of the note that was fetched last; None while that is the newest.
         """
         return await self._unless_known(f"/v1/log/{log}/{generation}/witnessed", known)
 

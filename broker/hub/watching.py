@@ -32,6 +32,8 @@ from broker.hub.requests import Hub
 from broker.hub.sequencer import Commits
 from broker.hub.tables import attachment_owner, slot
 from broker.hub.vouching import vouched
+from broker.hub.witnessing import quorum_times
+from broker.tlog.quorum import Quorum
 from schemas.errors import Finality, Problem
 
 _NAMES: Final[Mapping[type, str]] = {
@@ -153,6 +155,7 @@ class HubGauges(Collector):
         yield _gauge("barid_hub_halted", "1: the hub signs nothing.", int(bool(hub.ledger.halted)))
         yield from self._stored()
         yield from self._signed()
+        yield from self._witnessed()
         free_bytes = shutil.disk_usage(self._data).free
         yield _gauge("barid_hub_disk_free_bytes", "Free bytes of the data directory.", free_bytes)
         size = (self._data / "hub.db").stat().st_size
@@ -197,6 +200,19 @@ class HubGauges(Collector):
         if stamped_seconds is not None:
             said = "Since the timestamp was signed; it is signed anew after an hour."
             yield _gauge("barid_hub_timestamp_age_seconds", said, stamped_seconds)
+
+    def _witnessed(self) -> Iterator[Metric]:
+        """How old the newest quorum of witnesses on each log is, where the council names witnesses."""
+        directory, now = self._hub.ledger.state.directory, self._hub.now_unix()
+        quorum = None if directory is None else Quorum.of(directory.council)
+        said = "Since a quorum of witnesses cosigned a log; they cosign anew every ten minutes."
+        age = GaugeMetricFamily("barid_hub_quorum_age_seconds", said, labels=["log"])
+        if quorum is not None:
+            with reading(self._hub.ledger.engine) as connection:
+                times = quorum_times(connection, quorum)
+            for log, at in times.items():
+                age.add_metric([log], now - at)
+        yield age
 
 
 def _logs(ledger: Ledger) -> Iterator[Metric]:

@@ -6,6 +6,7 @@ that it knows when to show the next one; nobody has to believe its counting.
 
 from __future__ import annotations
 
+from statistics import median_low
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, select
@@ -112,6 +113,22 @@ def newest(connection: Connection, head: Head) -> str:
             "not-found", "no quorum of witnesses has cosigned a checkpoint of this log yet"
         )
     return text
+
+
+def quorum_times(connection: Connection, quorum: Quorum) -> dict[str, int]:
+    """For the operator: by log, the median time of the newest quorum, in seconds since 1970."""
+    rows = connection.execute(select(witnessed.c.log, witnessed.c.checkpoint)).all()
+    found = {}
+    for row in rows:
+        # They were verified when they came; each begins with its time (C2SP tlog-cosignature).
+        times = [
+            int.from_bytes(line.signature[:8], "big")
+            for line in parse_note(row.checkpoint).signatures
+            if any(quorum.is_of(member, line) for member in quorum.verifiers)
+        ]
+        if times:
+            found[row.log] = median_low(times)
+    return found
 
 
 def _round(connection: Connection, head: Head) -> Any:

@@ -12,7 +12,14 @@ import pytest
 from broker.db import reading, writing
 from broker.hub.directory_log import Operate
 from broker.hub.logbook import read_head
-from broker.hub.witnessing import ROUND_SECONDS, newest, show_next, shown, take
+from broker.hub.witnessing import (
+    ROUND_SECONDS,
+    newest,
+    quorum_times,
+    show_next,
+    shown,
+    take,
+)
 from broker.tlog.cosignature import MlDsa44CosignatureSigner
 from broker.tlog.note import Note, NoteSignature, parse_note
 from broker.tlog.quorum import Quorum, Witnessed
@@ -179,6 +186,19 @@ def test_four_of_nine_are_off_for_two_days(hub: LiveHub) -> None:
         age = now + look - found.at.timestamp()
         assert timedelta(seconds=age) <= timedelta(seconds=ROUND_SECONDS)
         assert found.members == STATES[:5]
+
+
+def test_the_operator_sees_how_old_the_quorum_is(hub: LiveHub) -> None:
+    """By the median of its cosignatures; nothing before there is one."""
+    quorum = Quorum.of(hub.council)
+    assert quorum is not None
+    text, now = run(_to_cosign(hub, "dz")), hub.now_unix()
+    for count, member in enumerate(STATES[:5]):
+        with reading(hub.ledger.engine) as connection:
+            assert quorum_times(connection, quorum) == {}
+        run(_cosign(hub, member, _cosigned(member, text, now - 10 * count)))
+    with reading(hub.ledger.engine) as connection:
+        assert quorum_times(connection, quorum) == {"directory": now - 20}
 
 
 def test_a_witness_that_is_named_no_more_does_not_count(hub: LiveHub) -> None:
