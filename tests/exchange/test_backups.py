@@ -19,8 +19,9 @@ from broker.hub.setup import open_ledger
 from broker.hub.tables import entry, log_head
 from broker.node import tables
 from broker.node.backup import backup_node, restore_node
-from broker.node.home import Home, look_home
+from broker.node.home import WITNESS_KEY_NAME, Home, look_home
 from broker.node.restored import RESTORED_FILE
+from broker.node.witness_keys import WITNESS_FILE
 from keys.keystore import Keystore
 from schemas.errors import ConfigurationError, VerificationError
 from tests.exchange.live import PASSPHRASE, LiveHub, now
@@ -125,12 +126,14 @@ def _consistent_size(hub: LiveHub, folder: Path, number: int) -> int:
 
 
 def test_a_node_comes_back_as_it_was(exchange: Exchange, home: Home, tmp_path: Path) -> None:
-    """Bulletins, evidence, attachments and keys are there, and the mark of a restore."""
+    """Bulletins, evidence, attachments and keys are there, and the mark of a restore; no witness key."""
     _, nodes = exchange
     saved = backup_node(home, tmp_path / "tn.tar", now())
     assert (saved.role, saved.owner) == ("node", "tn")
     restore_node(tmp_path / "tn.tar", tmp_path / "tn", PASSPHRASE, now())
-    assert names_below(tmp_path / "tn") == names_below(nodes["tn"].data) | {RESTORED_FILE}
+    witness = {f"keystore/{WITNESS_KEY_NAME}.key", WITNESS_FILE}
+    before = names_below(nodes["tn"].data) - witness
+    assert names_below(tmp_path / "tn") == before | {RESTORED_FILE}
     restored = look_home(tmp_path / "tn", PASSPHRASE)
     assert restored.desks.keys() == home.desks.keys()
     for table in (tables.incoming_bulletin, tables.incoming_attachment, tables.token):
