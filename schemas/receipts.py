@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from schemas.limits import INBOX_PAGE_MAX, OPENINGS_PAGE_MAX, RECIPIENTS_MAX
-from schemas.scalars import Base64, Count, DeskId, Message, Ordinal, Sha256Hex
+from schemas.scalars import Base64, Count, DeskId, Message, Ordinal, Sha256Hex, Version
 from schemas.statements import Statement
 
 SALT_BYTES = 32
@@ -38,6 +38,16 @@ class Receipt(Message):
     index: Count
     path: Annotated[tuple[Sha256Hex, ...], Field(max_length=PATH_MAX)]
     checkpoint: Annotated[str, Field(min_length=1, max_length=16384)]
+
+
+class ReceiptExtra(Message):
+    """The extra data of a receipt file (C2SP tlog-proof): what makes the leaf, and what it is about."""
+
+    v: Version
+    entry: Base64
+    salt: Salt
+    statement: Statement | None = None
+    places: Annotated[tuple[Place, ...], Field(max_length=RECIPIENTS_MAX)] = ()
 
 
 class InboxItem(Message):
