@@ -22,6 +22,7 @@ from broker.cli import (
     member,
     node,
     policy,
+    receipts,
     release,
     trust,
 )
@@ -96,6 +97,7 @@ def _root(
 lifecycle.app.command("attach", epilog=attaching.EPILOG)(attaching.attach)
 app.add_typer(lifecycle.app, name="bulletin")  # the group of `agency`, to which it adds
 app.add_typer(analyst.app, name="inbox")
+app.add_typer(receipts.app, name="receipt")
 app.add_typer(release.app, name="release")
 app.add_typer(desks.app, name="desk")
 app.add_typer(alarms.app, name="alarms")

@@ -21,7 +21,7 @@ from broker.cli.directories import (
 )
 from broker.cli.exits import Exit
 from broker.cli.options import AsJson, utc_now
-from broker.cli.output import note, print_json, print_table, say
+from broker.cli.output import UNWITNESSED, note, print_json, print_table, say
 from broker.cli.proposing import expiry_notes
 from schemas.loader import dump_json
 from schemas.scalars import format_time
@@ -51,6 +51,38 @@ def fetch(
     versions = opened.directory.versions
     say(f"The directory of {opened.message.exchange} is in {out}:")
     say(f"root {versions['root']}, council and rules {versions['targets']}.")
+
+
+@app.command(
+    "policy",
+    epilog="""\
+Examples:
+
+  barid trust policy --data TN --out council.policy
+
+  barid trust policy --directory directory.json --invitation invitation.json --out council.policy
+
+Keep it with the receipts that it verifies: the council may name other witnesses later.""",
+)
+def policy(
+    out: Annotated[Path, typer.Option("--out", dir_okay=False, help="A new file.")],
+    data: NodeData = None,
+    directory: DirectoryPath = None,
+    invitation: InvitationPath = None,
+) -> None:
+    """Write the keys of both logs and of the witnesses, and their quorum, into one file (C2SP tlog-policy).
+
+    With it receipts verify without a network (`barid receipt verify`), in other people's tools, too.
+    """
+    from broker.tlog.policy import policy_text
+
+    opened = opened_directory(data, directory, invitation)
+    council, version = opened.directory.council, opened.directory.versions["targets"]
+    text = policy_text(council, f"{council.exchange}, council version {version}")
+    write_new(out, text.encode())
+    say(f"The policy of {council.exchange}, by council version {version}, is in {out}.")
+    if council.witnesses == "none":
+        note(UNWITNESSED)
 
 
 @app.command(

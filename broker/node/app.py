@@ -22,6 +22,7 @@ from broker.node.api.attachment_routes import router as attachment_router
 from broker.node.api.confirming_routes import router as confirming_router
 from broker.node.api.inbox_routes import router as inbox_router
 from broker.node.api.life_routes import router as life_router
+from broker.node.api.receipt_routes import router as receipt_router
 from broker.node.api.release_routes import router as release_router
 from broker.node.api.routes import router
 from broker.node.api.service import Node
@@ -51,6 +52,7 @@ ROUTERS: Final = (
     confirming_router,
     inbox_router,
     life_router,
+    receipt_router,
     release_router,
 )
 """All that agencies reach."""

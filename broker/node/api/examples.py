@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from broker.node.api.alarm_views import ALARM_EXAMPLES
 from broker.node.api.freshness_views import ConfirmedView
 from broker.node.api.inbox_views import ExportView, Inbox, ThreadView
+from broker.node.api.receipt_views import ReceiptsView
 from broker.node.api.release_views import RELEASE_EXAMPLES
 from broker.node.api.views import (
     CheckView,
@@ -177,6 +178,15 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
             "path": [_HASH],
             "checkpoint": "tripoli-demo/exchange/1\n18\n",
         },
+    },
+    ReceiptsView: {
+        "receipts": [
+            {
+                "name": f"accepted.{_ENVELOPE}.tlog-proof",
+                "witnessed": True,
+                "text": "c2sp.org/tlog-proof@v1\nextra eyJ2IjoxfQ==\nindex 17\n\n…",
+            }
+        ]
     },
     ThreadView: {
         "bulletins": [
