@@ -54,7 +54,8 @@ class HubSettings(Message):
     """A hub: `authority` is what requests sign, `names` are those of its TLS certificate.
 
     Attachments lie in its data directory, or in the S3 bucket that `attachment_store` names, whose
-    credentials the environment gives; each desk may have `attachment_quota_bytes` of them.
+    credentials the environment gives; each desk may have `attachment_quota_bytes` of them. `anchor` is a file
+    in a second place, which says what was last signed.
     """
 
     role: Literal["hub"] = "hub"
@@ -65,6 +66,7 @@ class HubSettings(Message):
     names: Annotated[tuple[Host, ...], Field(min_length=1, max_length=16)]
     attachment_quota_bytes: Annotated[int, Field(ge=1, le=INTEGER_MAX)] = ATTACHMENT_QUOTA_BYTES
     attachment_store: Annotated[str, StringConstraints(pattern=_S3_PATTERN)] | None = None
+    anchor: Annotated[str, StringConstraints(pattern=r"^/.{1,4095}$")] | None = None
 
 
 class CommandNotices(Message):

@@ -58,6 +58,14 @@ def init(
     operator: Annotated[
         str, typer.Option("--operator", help="HOST:PORT of health and metrics, in plain HTTP.")
     ] = OPERATOR_DEFAULT,
+    anchor: Annotated[
+        Path | None,
+        typer.Option(
+            "--anchor",
+            dir_okay=False,
+            help="A file on another disk or machine, in which the hub notes what it signed.",
+        ),
+    ] = None,
 ) -> None:
     """Make a hub: its log keys, its online key, its TLS certificate, its empty logs."""
     from broker.hub.setup import init_hub
@@ -73,6 +81,7 @@ def init(
             operator=asked_at,
             authority=address.lower(),
             names=(public.host,),
+            anchor=None if anchor is None else str(anchor.absolute()),
         )
     passphrase = get_passphrase("the new hub's keystore", new=True)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)

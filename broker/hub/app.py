@@ -85,7 +85,11 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         sequencer.start()
-        await sequencer.submit(Operate("start"))
+        if ledger.halted:
+            # It shows what it signed before: so every member that saw more notices.
+            _LOG.critical("%s", ledger.halted)
+        else:
+            await sequencer.submit(Operate("start"))
         # Before anybody reads them: a hub that was off for long has let both run out.
         await renew(ledger, sequencer, now_unix)
         follower = asyncio.create_task(_follow(ledger))

@@ -30,7 +30,7 @@ from broker.db import open_sqlite, reading
 from broker.hub import migrations
 from broker.hub.ledger import Ledger, Signers
 from broker.hub.logbook import read_head
-from broker.hub.setup import DATABASE, ROOT_FILE, load_signers, origin_of
+from broker.hub.setup import DATABASE, ROOT_FILE, anchor_of, load_signers, origin_of
 from broker.hub.vouching import vouched
 from broker.settings import HubSettings, load_hub
 from keys.directory import Directory
@@ -85,14 +85,29 @@ def _look_at_database(
         checks = check_database(engine, migrations)
         yield from checks
         if all(check.grade == "ok" for check in checks):
-            yield from _look_at_logs(engine, now)
+            yield from _look_at_logs(engine, settings, now)
             if signers is not None:
                 yield from _look_at_directory(data, settings, engine, signers, now)
     finally:
         engine.dispose()
 
 
-def _look_at_logs(engine: Engine, now: datetime) -> Iterator[Check]:
+def _check_anchor(engine: Engine, settings: HubSettings) -> Check:
+    anchor, name = anchor_of(settings), "anchor"
+    if anchor is None:
+        advice = "name a file on another disk (`anchor` in config.json): docs/operations.md"
+        return warn(name, "an old disk would not be noticed here before it signs", advice)
+    try:
+        with reading(engine) as connection:
+            why = anchor.why_behind(connection)
+    except BaridError as error:
+        return fail(name, str(error), "mend the place of the anchor, and start the hub anew")
+    if why:
+        return fail(name, why, "do not serve from this disk: docs/operations.md, Restoring a hub")
+    return ok(name, f"the logs hold what was signed, by {anchor.path}")
+
+
+def _look_at_logs(engine: Engine, settings: HubSettings, now: datetime) -> Iterator[Check]:
     with reading(engine) as connection:
         directory, exchange = (
             read_head(connection, "directory"),
@@ -100,6 +115,7 @@ def _look_at_logs(engine: Engine, now: datetime) -> Iterator[Check]:
         )
     said = f"directory log {directory.size} entries, exchange log {exchange.size}"
     yield ok("logs", said)
+    yield _check_anchor(engine, settings)
     newest = datetime.fromtimestamp(max(directory.at, exchange.at), UTC)
     # The hub has no clock to trust but its own past, which it must not run behind.
     if newest > now:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Dialect, Engine, Insert, bindparam, delete, i
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from broker.db import reading, writing
+from broker.hub.anchor import Anchor
 from broker.hub.logbook import Head, LogWriter, LostRace, Prover, read_head
 from broker.hub.tables import entry, nonce, trust_file
 from broker.tlog.note import NoteSigner
@@ -25,7 +26,7 @@ from keys.history import DirectoryHistory, DirectoryState
 from keys.repository import TrustSigner
 from keys.tuf_files import TrustFileMissing
 from schemas.directory import LogKeys, Logs
-from schemas.errors import Problem
+from schemas.errors import ConfigurationError, Problem
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.statements import Statement
@@ -177,6 +178,11 @@ class Ledger:
         signers: the log keys.
         history: empty; it is brought up to the database's directory log here.
         now_unix: seconds since 1970.
+        anchor: where it is noted what was signed, if in a second place at all.
+
+    Raises:
+        ConfigurationError: the anchor cannot be read.
+        Problem: `hub-halted`: it cannot be written.
     """
 
     def __init__(
@@ -185,15 +191,22 @@ class Ledger:
         signers: Signers,
         history: DirectoryHistory,
         now_unix: Callable[[], int],
+        anchor: Anchor | None = None,
     ) -> None:
         self.engine = engine
+        self._anchor = anchor
         self.signers = signers
         self._history = history
         self._now_unix = now_unix
         self._lock = threading.Lock()
         self._halted = ""
+        self._is_noted = True
         with reading(engine) as connection:
             self._catch_up(connection)
+            if anchor is not None and (why := anchor.why_behind(connection)):
+                self._halted = f"{why}; nothing is signed: docs/operations.md, Restoring a hub"
+        if not self._halted:
+            self._note_signed(*self.heads())
 
     @property
     def state(self) -> DirectoryState:
@@ -225,7 +238,8 @@ class Ledger:
         4. Grow the trees, sign the checkpoints, swap both heads.
         5. Commit: the disk has it. A crash before this line loses the batch, and nobody was answered;
            a crash after it loses nothing, and who asks again gets the same receipt.
-        6. Fold what the directory log gained, build the answers.
+        6. Note in the anchor what was signed: a disk that is lost after this is missed.
+        7. Fold what the directory log gained, build the answers.
 
         Args:
             works: at most `BATCH_ENVELOPES_MAX`.
@@ -262,14 +276,39 @@ class Ledger:
                 except Problem as problem:
                     results.append(problem)
             batch.write_out()
-            batch.directory.close(self.signers.directory, batch.at_unix)
+            signed = batch.directory.close(self.signers.directory, batch.at_unix)
             exchange = batch.exchange.close(self.signers.exchange, batch.at_unix)
             self._remember(connection, nonces, batch.at_unix)
+        self._note_signed(signed, exchange)
         with reading(self.engine) as connection:
             if batch.directory.next_index > batch.directory_size:
                 self._catch_up(connection)
             committed = Committed(connection, batch.exchange.prover(connection, exchange))
             return [_finish(result, committed) for result in results]
+
+    def _note_signed(self, *heads: Head) -> None:
+        if self._anchor is None:
+            return
+        try:
+            self._anchor.write(heads)
+        except (OSError, ConfigurationError) as error:
+            # What was committed is not lost: it is noted when the hub starts anew, and answered then.
+            self._is_noted = False
+            self._halted = (
+                f"the anchor does not take what was signed: {error}; mend that, and restart"
+            )
+            raise Problem("hub-halted", self._halted) from error
+
+    def settle(self) -> None:
+        """Wait until what was signed so far is noted in the anchor: before that no checkpoint leaves.
+
+        Raises:
+            Problem: `hub-halted`: the anchor did not take it.
+        """
+        if self._anchor is not None:
+            with self._lock:
+                if not self._is_noted:
+                    raise Problem("hub-halted", self._halted)
 
     def _remember(
         self, connection: Connection, nonces: Sequence[tuple[str, int]], at_unix: int

@@ -50,7 +50,9 @@ class Hub:
 
         def answer() -> Response:
             with reading(self.ledger.engine) as connection:
-                return question(connection)
+                found = question(connection)
+            self.ledger.settle()
+            return found
 
         return await asyncio.to_thread(answer)
 

@@ -5,6 +5,7 @@ May import `keys`, `broker.db`, `broker.settings` and the hub's own rooms; the c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy import Engine, insert
 from broker.certificates import make_certificate
 from broker.db import migrate, open_sqlite, writing
 from broker.hub import migrations
+from broker.hub.anchor import ANCHOR_VARIABLE, Anchor
 from broker.hub.ledger import GENERATION, Ledger, Signers
 from broker.hub.logbook import LogName
 from broker.hub.publications import Publish
@@ -133,7 +135,14 @@ def open_ledger(
     migrate(engine, migrations)
     origin = origin_of(settings.exchange, "directory")
     history = DirectoryHistory(settings.exchange, root, origin)
-    return Ledger(engine, load_signers(keystore, settings.exchange), history, now_unix)
+    anchor = anchor_of(settings)
+    return Ledger(engine, load_signers(keystore, settings.exchange), history, now_unix, anchor)
+
+
+def anchor_of(settings: HubSettings) -> Anchor | None:
+    """Where the hub notes what it signed: what the environment names, else the settings."""
+    path = os.environ.get(ANCHOR_VARIABLE) or settings.anchor
+    return None if path is None else Anchor(Path(path))
 
 
 def _kept_root(data: Path) -> bytes | None:

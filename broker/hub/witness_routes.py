@@ -48,6 +48,7 @@ async def get_cosignatures(
 
     def answer() -> str:
         quorum, now = _quorum(hub), hub.now_unix()
+        hub.ledger.settle()
         with reading(hub.ledger.engine) as connection:
             found = shown(connection, head_of(connection, log, generation), quorum, now)
         if found is not None:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from broker.certificates import renew
 from broker.checks import Check, Grade
 from broker.db import open_sqlcipher, open_sqlite, snapshot, writing
+from broker.hub.anchor import ANCHOR_VARIABLE
 from broker.hub.doctor import diagnose_hub
 from broker.hub.watching import why_not_ready as why_hub_not_ready
 from broker.node.clock import utc_now
@@ -30,6 +31,12 @@ from tests.exchange.nodes import LiveNode, live_exchange
 
 Exchange = tuple[LiveHub, dict[str, LiveNode]]
 Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def _anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second place, without which a hub is warned."""
+    monkeypatch.setenv(ANCHOR_VARIABLE, str(tmp_path / "anchor.json"))
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +119,7 @@ def test_a_hub_that_is_well(exchange: Exchange) -> None:
         "database",
         "schema",
         "logs",
+        "anchor",
         "directory",
         "timestamp",
         "operator address",

@@ -15,6 +15,7 @@ import typer.main
 from broker.cli.exits import Exit
 from broker.cli.main import app
 from broker.cli.passphrase import SOURCES
+from broker.hub.anchor import ANCHOR_VARIABLE
 from broker.node.outbox.state import DeliveryState
 from tests.unit.cli.conftest import Barid
 
@@ -111,7 +112,9 @@ def test_documentation_lists_the_variables() -> None:
         if getattr(each, "envvar", None)
     }
     known = (
-        options | {each for each in SOURCES if each.startswith("BARID_")} | {"BARID_SHARED_DATA"}
+        options
+        | {each for each in SOURCES if each.startswith("BARID_")}
+        | {"BARID_SHARED_DATA", ANCHOR_VARIABLE}
     )
     assert {row[0].strip("`") for row in table("Environment")} == known
 
