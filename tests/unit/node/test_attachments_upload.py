@@ -80,7 +80,11 @@ def test_an_upload_whose_file_is_damaged_begins_anew(
     offset = desk.uploads.take(announced, 0, PLAINTEXT[: 2 * CHUNK_BYTES])
     path = file_of(desk.home, "ly/main", announced.bulletin_id, announced.attachment_id)
     data = path.read_bytes()
-    changed = {"gone": None, "cut": data[:-1], "altered": data[:99] + b"!" + data[100:]}[damage]
+    changed = {
+        "gone": None,
+        "cut": data[:-1],
+        "altered": data[:99] + bytes([data[99] ^ 1]) + data[100:],
+    }[damage]
     path.unlink() if changed is None else path.write_bytes(changed)
     if restarted:
         desk.restart()
