@@ -220,8 +220,8 @@ class Sync:
         """Cosign as a witness; what goes wrong there keeps no desk waiting."""
         try:
             await self._witness.cosign()
-        except Problem as problem:
-            await self._note_failure("witness", problem)
+        except (Problem, ParseError, HubUnreachable) as error:
+            await self._note_failure("witness", error)
 
     def _wake_outboxes(self) -> None:
         for event in self._outbox.values():

@@ -26,6 +26,7 @@ from broker.tlog.note import Note, parse_note
 from keys.repository import online_signer
 from tests.exchange import timestamps
 from tests.exchange.histories import MEMBERS, Forward, History, Lie
+from tests.exchange.hostile_hub import refused
 from tests.exchange.live import EXCHANGE
 from tests.exchange.nodes import document
 from tests.exchange.timestamps import current, version_of
@@ -233,6 +234,33 @@ def test_who_is_shown_an_old_directory_sees_that_the_quorum_is_old(history: Hist
     assert _standing(history, SENDER) is Standing.FRESH
     assert _standing(history, RECIPIENT) is Standing.STALE
     assert "directory-stale" in victim.alarms()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: httpx.Response(200, content=b"\xff\xfe"),
+        lambda: httpx.Response(200, text="nothing"),
+        lambda: httpx.Response(500),
+        lambda: refused("internal"),
+    ],
+)
+def test_a_hub_that_spoils_cosigning_keeps_no_bulletin_waiting(
+    history: History, answer: Callable[[], httpx.Response]
+) -> None:
+    """What it shows witnesses is garbage: sealing keys are kept, the logs are watched, bulletins leave."""
+
+    async def lie(request: httpx.Request, forward: Forward) -> httpx.Response:
+        if request.url.path.endswith("/cosignatures"):
+            return answer()
+        return await forward(request)
+
+    history.wire.lie = lie
+    history.later(seconds=ROUND_SECONDS)
+    bulletin_id = _send(history)
+    _round(history)
+    _round(history, SENDER)
+    assert _state(history, bulletin_id) in {"delivered", "read"}
 
 
 def test_a_restored_node_cosigns_nothing(history: History, tmp_path: Path) -> None:
