@@ -103,17 +103,18 @@ def verify(
     from broker.audit.setup import open_auditor
 
     report = asyncio.run(
-        _verify(open_auditor(data, get_passphrase("the auditor's keystore")), data)
+        audit_once(open_auditor(data, get_passphrase("the auditor's keystore")), data)
     )
     if as_json:
         print_json(report.to_plain())
     else:
-        _show(report, whole=changes)
+        show_report(report, whole=changes)
     if not report.is_sound:
         raise typer.Exit(Exit.FINDINGS)
 
 
-async def _verify(auditor: Auditor, data: Path) -> AuditReport:
+async def audit_once(auditor: Auditor, data: Path) -> AuditReport:
+    """Audit both logs once, as the auditor in a data directory. Raises as `verify_exchange`."""
     from broker.audit.seen import SeenStore
     from broker.audit.verify import verify_exchange
     from broker.client import HubClient
@@ -123,7 +124,8 @@ async def _verify(auditor: Auditor, data: Path) -> AuditReport:
         return await verify_exchange(hub, auditor.invitation, SeenStore(data), utc_now)
 
 
-def _show(report: AuditReport, *, whole: bool) -> None:
+def show_report(report: AuditReport, *, whole: bool) -> None:
+    """Print a report for people; `whole`: all of each change of the directory."""
     from broker.audit.rules import RULES
     from broker.audit.telling import change_lines, remark_lines
     from broker.policy.changes import one_line

@@ -68,7 +68,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, outcome: AuditReport) -> None:
     async def verify(_auditor: object, _data: Path) -> AuditReport:
         return outcome
 
-    monkeypatch.setattr(auditor, "_verify", verify)
+    monkeypatch.setattr(auditor, "audit_once", verify)
 
 
 @pytest.mark.usefixtures("_opened")
