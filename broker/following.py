@@ -21,9 +21,10 @@ from broker.tlog.proof import verify_consistency
 from broker.tlog.quorum import Witnessed
 from broker.tlog.receipt import LogVerifier
 from broker.tlog.tiles import append, reader_from_tiles
+from keys.derivation import sha256_hex
 from keys.history import DirectoryHistory, DirectoryState, Finding
 from keys.timestamps import TimestampCheck, TimestampFault
-from keys.tuf_files import TrustFileMissing
+from keys.tuf_files import ExactName, TrustFileMissing
 from schemas.directory import Invitation
 from schemas.entries import parse_directory_entry
 from schemas.errors import ParseError, Problem, VerificationError
@@ -350,6 +351,10 @@ class Follower:
                     raise Problem("directory-invalid", str(missing)) from missing
                 fetched[wanted] = await self._fetch(wanted)
         for name, data in fetched.items():
+            before = self._store.trust_file(name)
+            if before is not None and before != data:
+                # Of a void directory, which is folded anew at every start as well.
+                self._store.save_trust_file(f"{name}@{sha256_hex(before)}", before)
             self._store.save_trust_file(name, data)
         self._folded.append(opening)
         self._found += found
@@ -377,6 +382,8 @@ class Follower:
 
     def _kept_file(self, name: str, size_bytes_max: int) -> bytes:
         data = self._store.trust_file(name)
+        if isinstance(name, ExactName) and (data is None or sha256_hex(data) != name.sha256):
+            data = self._store.trust_file(f"{name}@{name.sha256}") or data
         if data is None or len(data) > size_bytes_max:
             raise TrustFileMissing(name)
         return data

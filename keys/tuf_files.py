@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -45,6 +45,21 @@ Fetch = Callable[[str, int], bytes]
 _ED25519_HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
+class ExactName(str):
+    """A file's name, with the SHA-256 of the file that is committed to.
+
+    Whoever keeps files sees by it which one is meant: a void directory may have had another of that name.
+    """
+
+    sha256: str
+
+    def __new__(cls, name: str, sha256: str) -> Self:
+        """Make the name."""
+        made = super().__new__(cls, name)
+        made.sha256 = sha256
+        return made
+
+
 class TrustFileMissing(VerificationError):
     """A file that is committed to cannot be had, or other bytes were given in its place.
 
@@ -71,7 +86,7 @@ def fetch_exact(fetch: Fetch, name: str, sha256: str, size_bytes_max: int) -> by
         TrustFileMissing: it is not there, or is another one.
     """
     try:
-        data = fetch(name, size_bytes_max)
+        data = fetch(ExactName(name, sha256), size_bytes_max)
     except TrustFileMissing:
         raise
     except (VerificationError, ParseError) as error:

@@ -281,3 +281,23 @@ def _audit(hub: LiveHub, folder: Path) -> AuditReport:
 
     report: AuditReport = run(audit())
     return report
+
+
+def test_a_void_directory_keeps_no_node_from_starting_again(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The honest one after it has a snapshot of the same version: a node that starts anew knows both."""
+    with live_exchange(tmp_path_factory.mktemp("again"), "tn") as (hub, nodes):
+        node, hostile = nodes["tn"], Hostile(hub, hub.governors, dict(hub.files))
+        void = hostile.publish({}, only=_without(hostile, "member-ly"))
+        wait_for(
+            lambda: any(
+                alarm["subject"] == f"directory log {void}" for alarm in node.status()["alarms"]
+            )
+        )
+        honest = hostile.honest(hostile.member("ly", _revoke("ab" * 32)))
+        for _ in range(2):
+            wait_for(lambda: node.status()["logs"]["directory_entry"] == honest)
+            node.stop()
+            node.start()
+        wait_for(lambda: node.status()["logs"]["directory_entry"] == honest)
