@@ -14,7 +14,7 @@ from broker.client import HubClient, TrustFileAbsent
 from broker.fetched_tiles import over_tiles
 from broker.quorum_look import LOGS as LOGS
 from broker.quorum_look import QuorumLook
-from broker.timestamp_look import TimestampLook
+from broker.timestamp_look import OVERTAKEN, TimestampLook
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.merkle import EMPTY_ROOT, HashReader, consistency_path, leaf_hash, root
 from broker.tlog.proof import verify_consistency
@@ -23,7 +23,7 @@ from broker.tlog.receipt import LogVerifier
 from broker.tlog.tiles import append, reader_from_tiles
 from keys.derivation import sha256_hex
 from keys.history import DirectoryHistory, DirectoryState, Finding
-from keys.timestamps import TimestampCheck, TimestampFault
+from keys.timestamps import TimestampCheck
 from keys.tuf_files import ExactName, TrustFileMissing
 from schemas.directory import Invitation
 from schemas.entries import parse_directory_entry
@@ -202,7 +202,7 @@ class Follower:
         await self._quorums.heed(self.prove_head)
         await self._look.fetch(self._client)
         check = self._look.judge()
-        if check is not None and check.fault is TimestampFault.OTHER_SNAPSHOT:
+        if check is not None and check.fault in OVERTAKEN:
             # What was published between the two calls is read: one of these it must vouch for.
             await self._follow()
             check = self._look.judge()

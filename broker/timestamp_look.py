@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from broker.client import HubClient, TrustFileAbsent
 from keys.directory import Directory
@@ -22,6 +22,10 @@ from keys.timestamps import (
 )
 from keys.tuf_files import TrustFileMissing, metadata_name
 from schemas.errors import Finality, HubUnreachable, ParseError, Problem
+
+OVERTAKEN: Final = frozenset({TimestampFault.OTHER_SNAPSHOT, TimestampFault.SIGNATURE})
+"""What an honest timestamp shows to who has not read yet what was published just before: another snapshot, or
+another online key."""
 
 
 class TrustFiles(Protocol):
@@ -80,7 +84,7 @@ class TimestampLook:
         check = self._vouches(self._shown, seen, directory)
         for size in range(self._history.size - 1, self._size - 1, -1):
             earlier = self._history.at(size).directory
-            if check.fault is not TimestampFault.OTHER_SNAPSHOT or earlier is None:
+            if check.fault not in OVERTAKEN or earlier is None:
                 break
             former = self._vouches(self._shown, seen, earlier)
             check = former if former.fault is None else check

@@ -173,12 +173,11 @@ class SealingLog:
         last = self.last.get((signer, key.revokes is not None))
         if last is None:
             return
-        following = last + timedelta(seconds=SEALING_KEY_RATE_SECONDS)
-        if at < following:
+        # Not added to `last`: an entry may say that it is of the last second of all.
+        if at - last < timedelta(seconds=SEALING_KEY_RATE_SECONDS):
             raise Problem(
                 "sealing-key-rate",
-                f"{key.desk} announced a key within 24 hours; the next is possible from "
-                f"{format_time(following)}",
+                f"{key.desk} announced a key within 24 hours, at {format_time(last)}",
             )
 
     def _revoked_epochs(self, key: SealingKey) -> list[int]:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from schemas.bulletin.values import one_line
 from schemas.bulletin.vocabularies import Classification, DeskFunction, Tlp, Topic
 from schemas.limits import (
+    COUNCIL_SECONDS_MAX,
     DESKS_PER_MEMBER_MAX,
     GOVERNORS_MAX,
     MEMBERS_MAX,
@@ -22,7 +23,6 @@ from schemas.limits import (
 from schemas.scalars import (
     UNIT_PATTERN,
     Base64,
-    Count,
     DeskId,
     ExchangeName,
     MemberId,
@@ -167,13 +167,16 @@ class HubAddress(Message):
     tls_trust: Annotated[str, Field(min_length=1, max_length=65536)]
 
 
+Seconds = Annotated[int, Field(ge=1, le=COUNCIL_SECONDS_MAX)]
+
+
 class Deadlines(Message):
     """Seconds within which a recipient answers, by precedence."""
 
-    flash: Ordinal
-    immediate: Ordinal
-    priority: Ordinal
-    routine: Ordinal
+    flash: Seconds
+    immediate: Seconds
+    priority: Seconds
+    routine: Seconds
 
 
 class Council(Message):
@@ -195,7 +198,7 @@ class Council(Message):
     witnesses: Witnesses | Literal["none"]
     hub: HubAddress
     deadlines_seconds: Deadlines
-    grace_seconds: Count
+    grace_seconds: Annotated[int, Field(ge=0, le=COUNCIL_SECONDS_MAX)]
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -8,6 +8,9 @@ from typing import Final
 INTEGER_MAX: Final = 2**53 - 1
 """Largest JSON integer that every implementation reads alike (RFC 8259 section 6, I-JSON)."""
 
+JSON_VALUES_MAX: Final = 100_000
+"""Commas and brackets of one message: the largest directory has 20,000, and each may cost half a kilobyte."""
+
 JSON_DEPTH_MAX: Final = 64
 """Nesting levels; a bulletin needs about 12."""
 
@@ -118,6 +121,9 @@ REFUSALS_PER_HOUR_MAX: Final = 100
 
 MEMBER_KEYS_MAX: Final = 16
 """People whose keys sign for one member."""
+
+COUNCIL_SECONDS_MAX: Final = 90 * 24 * 3600
+"""Seconds of a deadline, or of the grace: what is longer is a mistake."""
 
 WITNESSES_MAX: Final = 14
 """Witnesses of an exchange: a checkpoint with all cosignatures, old and new keys, is a note of 32 lines."""

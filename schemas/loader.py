@@ -18,7 +18,7 @@ import jiter
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import FieldError, ParseError
-from schemas.limits import INTEGER_MAX, JSON_DEPTH_MAX
+from schemas.limits import INTEGER_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX
 from schemas.rules import words
 
 _VALUE_SHOWN_CHARACTERS: Final = 80
@@ -28,6 +28,8 @@ _ERRORS_SHOWN: Final = 64
 """Broken rules that one error lists: more than a person mends at once."""
 
 _BYTES_CODES: Final = {"too_short": "bytes_too_short", "too_long": "bytes_too_long"}
+
+_STRUCTURE: Final = (b",", b"[", b"{")
 
 _PLAIN_NAME: Final = re.compile(r"[^\W\d]\w*")
 _ENUM_MEMBER: Final = re.compile(r"<[\w.]+: (.*?)>")
@@ -51,11 +53,14 @@ def load_json(
         nullable: member names that may be null; everywhere else an optional member is absent.
 
     Raises:
-        ParseError: too large, not JSON, a double name, a float, a null, an integer beyond
+        ParseError: too large, too many values, not JSON, a double name, a float, a null, an integer beyond
             2^53 - 1, nested too deep.
     """
     if len(data) > limit_bytes:
         raise ParseError(f"{len(data)} bytes are over the limit of {limit_bytes}")
+    # Before anything is made of them: a text of small values takes a hundred times its size.
+    if sum(map(data.count, _STRUCTURE)) > JSON_VALUES_MAX:
+        raise ParseError(f"it has more than {JSON_VALUES_MAX} values")
     try:
         value = jiter.from_json(
             data,

@@ -34,7 +34,7 @@ from schemas.limits import (
     TRUST_FILE_BYTES_MAX,
 )
 from schemas.loader import parse
-from schemas.scalars import MEMBER_PATTERN
+from schemas.scalars import MEMBER_PATTERN, format_time
 
 _METADATA: Final = re.compile(
     rf"metadata/([1-9][0-9]{{0,15}})\.(root|targets|{MEMBER_ROLE_PREFIX}{MEMBER_PATTERN})\.json",
@@ -155,7 +155,7 @@ def draft(
     2. A snapshot of all that, signed by the online key.
     3. The directory is the successor of the one in force.
     4. Its logs are this hub's own, else members would look elsewhere; its access rules load.
-    5. Nothing was given that is no part of it.
+    5. Nothing was given that has lapsed, or is no part of it.
 
     Args:
         shelf: what is given and what is stored.
@@ -181,6 +181,7 @@ def draft(
     except VerificationError as error:
         raise _refused(str(error)) from error
     _check(directory, signers)
+    _check_in_time(directory, shelf, at)
     unused = sorted(shelf.new.keys() - shelf.used)
     if unused:
         raise _refused(f"{unused[0]} is no part of the directory that would be in force")
@@ -225,6 +226,18 @@ def _check(directory: Directory, signers: Signers) -> None:
         rules_of(directory)
     except ConfigurationError as error:
         raise _refused(str(error)) from error
+
+
+def _check_in_time(directory: Directory, shelf: Shelf, at: datetime) -> None:
+    """Refuse what is new and has lapsed: signatures that people gave up are not brought later."""
+    lapses = {"root": directory.root.expires, "targets": directory.council_part.expires}
+    lapses |= {
+        MEMBER_ROLE_PREFIX + member: part.expires for member, part in directory.member_parts.items()
+    }
+    for role, expires in sorted(lapses.items()):
+        is_new = metadata_name(role, directory.versions[role]) in shelf.new
+        if is_new and expires <= at:
+            raise _refused(f"{role} lapsed at {format_time(expires)}: have it signed anew")
 
 
 def published_before(history: DirectoryHistory, given: Mapping[str, bytes]) -> Published:

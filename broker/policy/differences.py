@@ -23,10 +23,16 @@ from broker.policy.linting import Finding, lint
 from broker.policy.matrix import Answers
 from broker.policy.member_changes import member_changes
 from broker.policy.rulebook import Rulebook
+from broker.policy.rules import default_cases, default_texts
+from broker.policy.sendable import sendable
 from keys.directory import Directory
 from schemas.errors import ConfigurationError
 
 _NOTHING: Final = "nothing changes"
+
+_EXAMPLES: Final = "these are examples; what the changed text above says counts"
+
+_READ: Final = "no example shows a difference, and the text above changed: read it, it counts"
 
 _NOT_JUDGED: Final = "council and rules, which are others' to change, were not looked at"
 
@@ -79,7 +85,9 @@ class Report:
             yield from (f"  {line}" for line in text.lines)
         yield "What desks can exchange"
         yield from (f"  {effect.sentence()}" for effect in self.effects)
-        if not self.effects:
+        if self.texts:
+            yield f"  {_EXAMPLES}" if self.effects else f"  {_READ}"
+        elif not self.effects:
             yield f"  {_NOTHING}"
         yield "What to look at"
         yield from (f"  {finding.sentence()}" for finding in self.findings)
@@ -116,7 +124,7 @@ def describe(
     opened: tuple[Effect, ...] = ()
     if old != new:
         try:
-            opened = effects(old, new, new.whats(at), at, answers)
+            opened = effects(old, new, sendable(old, new, at), at, answers)
         except ConfigurationError as error:
             hint = Finding("error", "policy.cases.toml", f"the effect cannot be told: {error}")
             found = found if any(each.severity == "error" for each in found) else (hint, *found)
@@ -177,15 +185,18 @@ def _policies(book: Rulebook | None) -> Mapping[str, pst.Template]:
 
 
 def _texts(old: Rulebook | None, new: Rulebook) -> Iterator[TextDifference]:
+    before = "before" if old else "as shipped"
     if old is None:
-        return
+        # At a founding, what differs from the rules that are shipped, which people can read beforehand.
+        old = Rulebook(new.council, *default_texts(), default_cases())
     for path, was, will in (
         ("policy.cedar", old.policy_text, new.policy_text),
         ("policy.cedarschema", old.schema_text, new.schema_text),
         ("policy.cases.toml", old.cases_text, new.cases_text),
     ):
         if was != will:
+            names = (before, "after")
             lines = difflib.unified_diff(
-                was.splitlines(), will.splitlines(), "before", "after", lineterm="", n=2
+                was.splitlines(), will.splitlines(), *names, lineterm="", n=2
             )
             yield TextDifference(path, tuple(lines))

@@ -46,6 +46,15 @@ TEXT_BYTES_MAX: Final = 64 * 1024
 NESTING_SIGNS_MAX: Final = 128
 """Signs in one policy that can nest: Cedar recurses at each, and at some hundreds kills the process."""
 
+DECLARATIONS_MAX: Final = 64
+"""Entities, actions and types of a schema; the shipped one has 14."""
+
+TYPES_MAX: Final = 8
+"""Named types of a schema, of which the shipped one has two."""
+
+_DECLARED: Final = re.compile(r"^\s*(?:entity|action|type|namespace)\b", re.MULTILINE)
+_TYPE: Final = re.compile(r"\btype\s+\w+\s*=")
+
 _PLACE: Final = re.compile(r"for policy `policy\d+`[,:] ")
 _QUOTED: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n\r]*')
 """Strings and comments of Cedar, in which nothing nests."""
@@ -140,6 +149,12 @@ def _parse(
 def _text_findings(what: str, text: str) -> Iterator[str]:
     if len(text.encode(errors="replace")) > TEXT_BYTES_MAX:
         yield f"{what}: more than {TEXT_BYTES_MAX} bytes"
+    if len(_DECLARED.findall(text)) > DECLARATIONS_MAX:
+        yield f"{what}: more than {DECLARATIONS_MAX} entities, actions and types"
+    types = _TYPE.findall(_QUOTED.sub("", text))
+    if len(types) > TYPES_MAX:
+        # Each may hold the others twice: reading them would double with each.
+        yield f"{what}: more than {TYPES_MAX} named types"
     for number, line in enumerate(text.split("\n"), start=1):
         if found := _MISLEADING.search(line):
             yield f"{what}: line {number} has U+{ord(found[0]):04X}, which makes people read it otherwise"

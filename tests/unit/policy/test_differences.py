@@ -230,6 +230,64 @@ def test_what_was_not_looked_at_is_not_called_sound(before: Directory) -> None:
     assert "were not looked at" in unjudged[-1]
 
 
+def _with_text(before: Directory, **texts: str) -> Directory:
+    return replace(before, council_part=replace(before.council_part, **texts))
+
+
+def test_no_example_has_to_show_what_a_rule_opens(before: Directory) -> None:
+    """A hole for a purpose that no table names: the change is told with the facts, not with chosen words."""
+    part = before.council_part
+    old = "context.personal_data };"
+    assert old in part.policy_text
+    hole = 'context.personal_data && context.purpose != Purpose::"search_and_rescue" };'
+    after = _with_text(before, policy_text=part.policy_text.replace(old, hole))
+    opened = [each for each in _told(before, after).effects if each.change == "opened"]
+    said = "\n".join(each.sentence() for each in opened)
+    assert "for search_and_rescue" in said
+    assert "with personal data" in said
+
+
+def test_a_table_cannot_hide_what_it_left_out(before: Directory) -> None:
+    """Nor call it otherwise: what the table in force and the shipped one name is asked as well."""
+    part = before.council_part
+    hole = part.policy_text.replace(
+        "context.personal_data };",
+        'context.personal_data && context.purpose != Purpose::"border_monitoring" };',
+    )
+    blind = re.sub(
+        r"\[what\.ordinary\]\nsays = .*", '[what.ordinary]\nsays = "a test"', part.cases_text
+    )
+    blind = blind.replace("personal_data = true", "personal_data = false")
+    assert "personal_data = true" not in blind != part.cases_text
+    report = _told(before, _with_text(before, policy_text=hole, cases_text=blind))
+    said = [each.sentence() for each in report.effects if each.change == "opened"]
+    assert any("with personal data" in each and "border_monitoring" in each for each in said)
+
+
+def test_what_no_example_shows_is_not_called_nothing(before: Directory) -> None:
+    """Where the rules' text differs, people are sent to the text."""
+    part = before.council_part
+    hole = part.policy_text.replace(
+        "context.personal_data };",
+        'context.personal_data && !(context.purpose == Purpose::"training" && context.kind =='
+        ' Kind::"incident_report" && context.precedence == Precedence::"flash") };',
+    )
+    lines = _told(before, _with_text(before, policy_text=hole)).lines()
+    assert not any("nothing changes" in line for line in lines)
+    assert any("the text above changed: read it" in line for line in lines)
+
+
+def test_a_founding_shows_how_its_rules_differ_from_the_shipped_ones(before: Directory) -> None:
+    """A rule's comment is its author's; its text is printed."""
+    assert _told(None, before).texts == ()
+    text = before.council_part.policy_text.replace(
+        "context.personal_data };",
+        'context.personal_data && context.purpose != Purpose::"search_and_rescue" };',
+    )
+    lines = _told(None, _with_text(before, policy_text=text)).lines()
+    assert any("search_and_rescue" in line and line.strip().startswith("+") for line in lines)
+
+
 def test_a_first_directory_is_all_new(before: Directory) -> None:
     """Everything is told of a directory that follows none, and what the rules open."""
     report = _told(None, before)
