@@ -6,9 +6,9 @@ May import `schemas` and the rest of `keys`; pure. People are shown what `read_p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 from securesystemslib.signer import Key
@@ -340,7 +340,7 @@ def _unsigned(
     metadata = read_metadata(role, message.unsigned[role], kind)
     if metadata.signatures:
         raise ConfigurationError(f"the metadata of {role} carries signatures already")
-    if metadata.signed.unrecognized_fields or metadata.unrecognized_fields:
+    if metadata.unrecognized_fields or any(map(_says_more, _parts(metadata.signed))):
         raise ConfigurationError(
             f"the metadata of {role} says more than TUF knows, and is not shown"
         )
@@ -351,6 +351,24 @@ def _unsigned(
     if not joining and version != known + 1:
         raise VerificationError(f"{role} version {version} does not follow version {known}")
     return metadata
+
+
+def _says_more(part: Any) -> bool:
+    return bool(part.unrecognized_fields)
+
+
+def _parts(payload: Any) -> Iterator[Any]:
+    """A payload and everything within it that TUF lets carry more than TUF knows."""
+    yield payload
+    if isinstance(payload, Root):
+        yield from payload.keys.values()
+        yield from payload.roles.values()
+        return
+    yield from payload.targets.values()
+    if payload.delegations is not None:
+        yield payload.delegations
+        yield from payload.delegations.keys.values()
+        yield from (payload.delegations.roles or {}).values()
 
 
 def _file_of(message: Proposal, role: str, version: int) -> FileVersion:

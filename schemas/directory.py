@@ -5,6 +5,7 @@ May import pydantic and `schemas`; `keys.directory` reads them from the verified
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Final, Literal, Self
 
@@ -37,7 +38,19 @@ from schemas.scalars import (
 
 _BILATERAL: Final = 2
 
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line)]
+# What nobody sees, or what changes the direction of the text after it: a governor reads names before signing.
+_UNSEEN: Final = re.compile("[\u200b\u202a-\u202c\u2060\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
+
+
+def _seen(name: str) -> str:
+    if found := _UNSEEN.search(name):
+        raise ValueError(f"a name has no U+{ord(found[0]):04X}, which nobody sees")
+    return name
+
+
+Name = Annotated[
+    str, Field(min_length=1, max_length=200), AfterValidator(one_line), AfterValidator(_seen)
+]
 Origin = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./-]{1,200}$")]
 UnitName = Annotated[str, StringConstraints(pattern=f"^{UNIT_PATTERN}$")]
 

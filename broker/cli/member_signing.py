@@ -16,9 +16,9 @@ import typer
 from broker.cli.directories import PROPOSAL_FILE, PUBLICATION_FILE, publish_files, write_new
 from broker.cli.holding import Holder, open_holder
 from broker.cli.options import utc_now
-from broker.cli.output import note, say
+from broker.cli.output import banner, note, say
 from broker.cli.passphrase import get_passphrase
-from broker.cli.proposing import Shown, refuse_errors, show, shown
+from broker.cli.proposing import RED, Shown, refuse_errors, show, shown
 from broker.settings import write_whole
 from schemas.directory import MemberFile
 from schemas.errors import ConfigurationError, HubUnreachable, Problem, VerificationError
@@ -107,6 +107,7 @@ def decide(
         )
     for holder in holders:
         _check_root(holder, proposal, opened.initial_root)
+    _warn_of_others(holders, proposal, opened.initial_root)
     signed = _sign(proposal, opened.initial_root, signers)
     show(signed.shown)
     refuse_errors(signed.shown)
@@ -154,6 +155,21 @@ def _check_root(holder: Holder, proposal: bytes, root: bytes) -> None:
         ) from error
 
 
+def _warn_of_others(holders: Sequence[Holder], proposal: bytes, root: bytes | None) -> None:
+    """Say that somebody here signed another file of this version: one of both will be in force, not both.
+
+    At night nothing is refused for it: what was signed before may never have reached the hub.
+    """
+    from keys.proposal_reading import read_proposal
+
+    read = read_proposal(proposal, root)
+    for holder in holders:
+        try:
+            holder.check_once(read)
+        except ConfigurationError as error:
+            banner(f"{holder.folder}: {error}; here it is signed all the same", RED)
+
+
 def _publish(data: Path, publication: Publication, member: str) -> None:
     try:
         published = publish_files(data, publication.exchange, publication.files)
@@ -177,6 +193,7 @@ def write_request(proposal: bytes, holders: Sequence[Holder], out: Path) -> None
     """Sign a joining member's request with the keys at hand, and write what became of it into a folder."""
     from keys.endorsing import assemble
 
+    _warn_of_others(holders, proposal, None)
     signed = _sign(proposal, None, [holder.signer for holder in holders])
     show(signed.shown)
     say()

@@ -29,6 +29,7 @@ from schemas.entries import DirectoryPublished, FileVersion
 from schemas.errors import ConfigurationError, Problem, VerificationError
 from schemas.governance import Publication, Published
 from schemas.limits import (
+    INTEGER_MAX,
     PUBLICATION_BYTES_MAX,
     SNAPSHOT_LIFE_SECONDS,
     TRUST_FILE_BYTES_MAX,
@@ -121,8 +122,8 @@ def _version_and_role(name: str) -> tuple[int, str]:
 def _check_name(name: str, data: bytes) -> None:
     if _OUR_OWN.fullmatch(name):
         raise _refused(f"{name} is the hub's to sign: give what governors and members signed alone")
-    target = _TARGET.fullmatch(name)
-    if target is None and _METADATA.fullmatch(name) is None:
+    target, metadata = _TARGET.fullmatch(name), _METADATA.fullmatch(name)
+    if target is None and (metadata is None or int(metadata[1]) > INTEGER_MAX):
         raise _refused(f"{name[:80]} is not the name of a file that governors or members sign")
     if target is not None and target[1] != sha256_hex(data):
         raise _refused(f"{name} is named after other bytes")

@@ -41,6 +41,11 @@ def titled(names: Names, id_: str) -> str:
     return f"{names.en} ({id_})"
 
 
+def called(names: Names) -> str:
+    """The other two names of something new: a reader of one language signs all three."""
+    return f"in French {names.fr}, in Arabic {names.ar}"
+
+
 def listed(words: Collection[object]) -> str:
     """Words in order, or `none`."""
     return ", ".join(sorted(str(word) for word in words)) or "none"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from broker.policy.changes import Change, listed, plain_differences, titled
+from broker.policy.changes import Change, called, listed, plain_differences, titled
 from broker.tlog.note import SignatureType, VerifierKey
 from schemas.directory import Council, CouncilMember, Group, Witnesses, WitnessKey
 from schemas.loader import to_plain
@@ -50,7 +50,8 @@ def _members(
             )
             yield Change("member", id_, text)
         elif new is not None and old is None:
-            yield Change("member", id_, f"{titled(new.names, id_)} is a new member: {_who(new)}")
+            text = f"{titled(new.names, id_)} is a new member, {called(new.names)}: {_who(new)}"
+            yield Change("member", id_, text)
             if new.suspended:
                 yield Change("member", id_, _suspension(new, id_))
             yield from _desks(id_, new, {})
@@ -112,7 +113,7 @@ def _groups(before: Mapping[str, Group], after: Mapping[str, Group]) -> Iterator
             yield Change("group", name, f"the {_KIND[old.kind]} {titled(old.names, name)} ends")
         elif new is not None and old is None:
             text = f"new {_KIND[new.kind]} {titled(new.names, name)}: {listed(new.members)}"
-            yield Change("group", name, f"{text}; {_reach(new)}")
+            yield Change("group", name, f"{text}; {_reach(new)}; {called(new.names)}")
         elif old is not None and new is not None:
             yield from _group(name, old, new)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from broker.policy.changes import Change, plain_differences
+from broker.policy.changes import Change, called, plain_differences
 from keys.directory import MemberPart
 from keys.signing import identity_keyid, request_keyid
 from schemas.directory import Desk, MemberFile
@@ -62,7 +62,8 @@ def _revocations(old: MemberFile | None, new: MemberFile) -> Iterator[Change]:
 
 def _desk(desk: str, old: Desk | None, new: Desk, exchange: str) -> Iterator[Change]:
     if old is None:
-        yield Change("keys", desk, f"new desk {desk} declared by its member: {new.names.en}")
+        text = f"new desk {desk} declared by its member: {new.names.en}, {called(new.names)}"
+        yield Change("keys", desk, text if new.deputy is None else f"{text}; deputy {new.deputy}")
     was, will = _keyids(old, exchange), _keyids(new, exchange)
     for what in will:
         gone, come = was.get(what, set()) - will[what], will[what] - was.get(what, set())

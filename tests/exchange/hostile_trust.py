@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert
@@ -122,11 +122,13 @@ class Hostile:
         change: MemberChange = lambda file: file,
         signer: TrustSigner | None = None,
         version: int | None = None,
+        expires: datetime | None = None,
     ) -> dict[str, bytes]:
-        """A member's file; by default of the next version, signed by the member."""
+        """A member's file; by default of the next version, signed by the member, for a year."""
         file = change(self._state.directory.members[member])
         number = version or self.version(f"member-{member}") + 1
-        return sign_member(number, file, [signer or self.hub.member_signers[member]], now() + YEAR)
+        signed_by = [signer or self.hub.member_signers[member]]
+        return sign_member(number, file, signed_by, expires or now() + YEAR)
 
     def publish(
         self,

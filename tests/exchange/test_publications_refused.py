@@ -10,7 +10,7 @@ from broker.hub import publishing as publishing_module
 from keys.repository import TrustSigner
 from schemas.limits import PUBLICATION_BYTES_MAX
 from schemas.loader import dump_json, load_json
-from tests.exchange.live import LiveHub, live_hub
+from tests.exchange.live import LiveHub, live_hub, now
 from tests.exchange.publishing import (
     PUBLICATION,
     Files,
@@ -171,6 +171,10 @@ REFUSED: dict[str, tuple[Callable[[LiveHub], Files], str]] = {
         lambda hub: root(hub, hub.governors, hub.governors[:3], online=bytes([7]) * 32),
         "snapshot is not signed as it must be",
     ),
+    "a member's file that has lapsed": (
+        lambda hub: signers(hub).member("tn", revoking(7), expires=now()),
+        "member-tn lapsed at",
+    ),
     "a member left out": (_omitted, "the files of td are omitted"),
     "another member's request key": (_key_of_another, "have a key in common"),
 }
@@ -192,6 +196,7 @@ def test_what_readers_would_call_void_is_refused(hub: LiveHub, case: str) -> Non
         "metadata/9.snapshot.json",
         "metadata/timestamp.json",
         "metadata/02.targets.json",
+        "metadata/9999999999999999.root.json",
         "metadata/targets.json",
         "metadata/2.member-ly.json/x",
         "metadata/2.garbage.json",

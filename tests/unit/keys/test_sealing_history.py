@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -353,3 +353,21 @@ def test_a_key_announced_before_any_directory_counts_for_nothing() -> None:
     )
     history = world.empty_history()
     assert world.rules(history) == ["statement-signature"]
+
+
+def test_an_entry_of_the_last_second_is_judged_like_any_other() -> None:
+    """A hub may log any time: two keys at the end of time are one too many, and nothing fails."""
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    world = TrustWorld(expires=end)
+    world.publish()
+    history = world.history()
+    keys = [
+        world.sealing_statement(
+            "ly/main", epoch, not_before=START, not_after=START + timedelta(days=60)
+        )
+        for epoch in (1, 2)
+    ]
+    world.now = end - timedelta(seconds=1)
+    for key in keys:
+        world.announce(key)
+    assert "sealing-key-rate" in [finding.rule for finding in world.feed(history)]

@@ -230,7 +230,7 @@ def test_what_was_not_looked_at_is_not_called_sound(before: Directory) -> None:
     assert "were not looked at" in unjudged[-1]
 
 
-def _with_text(before: Directory, **texts: str) -> Directory:
+def _with_text(before: Directory, **texts: Any) -> Directory:
     return replace(before, council_part=replace(before.council_part, **texts))
 
 

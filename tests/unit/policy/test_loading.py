@@ -201,3 +201,14 @@ def test_reading_the_time_is_noticed(condition: str, expected: bool) -> None:
     """Rules that can depend on the time are told from those that cannot."""
     loaded = load_rules(f'@id("a") permit {ALL} when {{ {condition} }};', SCHEMA)
     assert loaded.reads_time == expected
+
+
+def test_a_schema_that_doubles_with_each_type_is_refused() -> None:
+    """Forty of them in one kilobyte would be read for hours."""
+    types = "".join(f"type T{n} = {{a: T{n + 1}, b: T{n + 1}}};\n" for n in range(40))
+    schema = f"{SCHEMA}\n{types}type T40 = Long;\nentity Z {{ t: T0 }};"
+    with pytest.raises(ConfigurationError, match="named types"):
+        load_rules(f'@id("a") permit {ALL};', schema)
+    entities = "".join(f"entity Z{n};\n" for n in range(60))
+    with pytest.raises(ConfigurationError, match="entities, actions and types"):
+        load_rules(f'@id("a") permit {ALL};', SCHEMA + entities)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.bulletin import parse_bulletin
 from schemas.entries import parse_exchange_entry
 from schemas.errors import ParseError
-from schemas.limits import INTEGER_MAX, JSON_DEPTH_MAX
+from schemas.limits import INTEGER_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX
 from schemas.loader import dump_json, load_json, parse, parse_part
 from schemas.scalars import Count, Message, encode_base64
 from schemas.statements import SIGNATURE_BYTES, PayloadType, Statement
@@ -229,3 +229,13 @@ def test_errors_of_a_part_say_which(data: bytes, path: str, message: str) -> Non
         parse_part(Statement, "payload", data, LIMIT)
     assert str(caught.value).startswith(message)
     assert [error.path for error in caught.value.errors[:1]] == ([path] if path else [])
+
+
+def test_too_many_values_are_refused_before_they_are_made() -> None:
+    """A text of small values takes a hundred times its size: one value under the limit is read."""
+    for item in ("{}", "[]", "1", '""'):
+        structure = item.count("{") + item.count("[") + 1
+        fits = (JSON_VALUES_MAX - 1) // structure
+        assert load_json(f"[{','.join([item] * fits)}]".encode(), 10**7)
+        with pytest.raises(ParseError, match="more than 100000 values"):
+            load_json(f"[{','.join([item] * (fits + 2))}]".encode(), 10**7)

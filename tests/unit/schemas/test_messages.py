@@ -101,6 +101,11 @@ _ITEM = {"from": "ly/main", "id": UUID, "origin": "o/x", "index": 7, "leaf": SHA
             "council",
             {"groups": {"g": {"names": {"ar": "x", "fr": "x", "en": "x\nz"}, "members": []}}},
         ),
+        (
+            "council",
+            {"groups": {"g": {"names": {"ar": "x", "fr": "x", "en": "x\u2067"}, "members": []}}},
+        ),
+        ("council", {"grace_seconds": 90 * 24 * 3600 + 1}),
         ("directory_entry", {"type": "envelope.accepted"}),
         ("exchange_entry", {"type": "envelope.expired"}),
         ("inbox_page", {"next": "4-1"}),
