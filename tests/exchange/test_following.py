@@ -16,7 +16,14 @@ from broker.hub import showing
 from broker.tlog.checkpoint import Checkpoint
 from keys.derivation import sha256_hex
 from keys.history import Finding
-from keys.repository import TIMESTAMP_NAME
+from keys.repository import (
+    TIMESTAMP_NAME,
+    Governance,
+    TrustSigner,
+    sign_root,
+    sign_snapshot,
+    sign_timestamp,
+)
 from keys.timestamps import TimestampFault
 from schemas.entries import DirectoryPublished, FileVersion, TreeHead
 from schemas.errors import BaridError, HubUnreachable, Problem, VerificationError
@@ -111,6 +118,45 @@ def test_publications_without_end_accuse_no_honest_hub(tmp_path: Path) -> None:
                 await follower.refresh()
                 assert follower.timestamp
                 assert follower.timestamp.fault is TimestampFault.OTHER_SNAPSHOT
+
+        run(follow())
+
+
+def test_another_online_key_accuses_no_honest_hub(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The council replaced it between the look at the log and the look at the timestamp."""
+    with live_hub(tmp_path_factory.mktemp("rotation") / "hub") as hub:
+        online = TrustSigner.generate()
+        expires = now() + timedelta(days=300)
+        keys = tuple(governor.public_key for governor in hub.governors)
+        governance = Governance(keys, 3, tuple(hub.governors[:3]))
+        root = sign_root(2, governance, online.public, expires, hub.governors[:3])
+        name, snapshot = sign_snapshot(hub.files, online, 2, expires)
+        _, stamp = sign_timestamp(snapshot, online, int(now().timestamp()) + 5, expires, 2)
+        exchange = ForgedLog.of(hub, "exchange").checkpoint()
+        published = DirectoryPublished(
+            type="directory.published",
+            at=now(),
+            exchange_log=TreeHead(size=exchange.size, root=exchange.root.hex()),
+            root=FileVersion(version=2, sha256=sha256_hex(root["metadata/2.root.json"])),
+            snapshot=FileVersion(version=2, sha256=sha256_hex(snapshot)),
+        )
+        rotated = ForgedLog.of(hub, "directory").add(dump_json(published))
+
+        class Rotating(Hostile):
+            async def trust_file(self, file: str, size_bytes_max: int = 10**7) -> bytes:
+                if file == TIMESTAMP_NAME:
+                    self.forge(rotated)
+                    self.files |= {**root, name: snapshot, TIMESTAMP_NAME: stamp}
+                return await super().trust_file(file, size_bytes_max)
+
+        async def follow() -> None:
+            async with Rotating(hub) as client:
+                follower = Follower(hub.invitation, client, MemoryStore(), hub.moment)
+                assert await follower.refresh() == ()
+                assert follower.timestamp
+                assert follower.timestamp.fault is None
 
         run(follow())
 

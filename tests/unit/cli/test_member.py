@@ -393,3 +393,19 @@ def test_nothing_is_made_from_a_forged_invitation(founded: Path, barid: Barid) -
         *("--desk", "main"),
     )
     assert (result.exit_code, (founded / "ne").exists()) == (Exit.VERIFICATION, False)
+
+
+def test_two_files_of_one_version_are_not_signed_without_a_word(joined: Path, barid: Barid) -> None:
+    """At night nothing is refused for it; but whoever signed both is told that one of them will not count."""
+    told = []
+    for number, command in enumerate((("revoke", "--desk", "main"), ("renew", "--days", "300"))):
+        told.append(
+            run(
+                barid,
+                *("member", command[0], *source(joined), "--member", "ne", *command[1:]),
+                *people(joined, "amal", "omar"),
+                *("--out", joined / f"publication-{number}.json"),
+            )
+        )
+    assert "you signed another proposal" not in told[0]
+    assert told[1].count("you signed another proposal of member-ne version 2") == 2

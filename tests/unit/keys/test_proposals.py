@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tuf.api.metadata import Metadata
 
 from keys.ceremony import read_member_request, write_member_request
 from keys.directory_files import make_directory_file, open_directory, read_directory_file
@@ -205,3 +207,36 @@ def test_a_signature_is_of_one_proposal(world: TrustWorld) -> None:
     damaged["signatures"][0]["sig"] = "00" * 64
     with pytest.raises(ConfigurationError, match="does not verify"):
         collect(read_proposal(first, world.initial_root), [json.dumps(damaged).encode()])
+
+
+def _custom(targets: dict[str, Any]) -> None:
+    targets["targets"]["council.json"]["custom"] = {"we also agree": "that one of us pays"}
+
+
+def _in_delegations(targets: dict[str, Any]) -> None:
+    targets["delegations"]["unused"] = "hidden"
+
+
+def _in_a_role(targets: dict[str, Any]) -> None:
+    targets["delegations"]["roles"][0]["unused"] = "hidden"
+
+
+def _in_a_key(targets: dict[str, Any]) -> None:
+    next(iter(targets["delegations"]["keys"].values()))["unused"] = "hidden"
+
+
+@pytest.mark.parametrize("hide", [_custom, _in_delegations, _in_a_role, _in_a_key])
+def test_nothing_within_metadata_is_signed_unseen(
+    world: TrustWorld, hide: Callable[[dict[str, Any]], None]
+) -> None:
+    """TUF lets every part carry more than it knows: people are shown none of that, and sign none of it."""
+    base = in_force(world)
+    data = propose_council(council_files(base.directory), base, (), START + YEAR, START)
+    read_proposal(data, world.initial_root)
+    message = json.loads(data)
+    metadata = json.loads(base64.b64decode(message["unsigned"]["targets"]))
+    hide(metadata["signed"])
+    canonical = Metadata.from_bytes(json.dumps(metadata).encode()).to_bytes()
+    message["unsigned"]["targets"] = base64.b64encode(canonical).decode()
+    with pytest.raises(ConfigurationError, match="says more than TUF knows"):
+        read_proposal(json.dumps(message).encode(), world.initial_root)
