@@ -28,7 +28,7 @@ from keys.tuf_files import (
 from schemas.directory import Council, MemberFile
 from schemas.entries import FileVersion
 from schemas.errors import ParseError, VerificationError
-from schemas.limits import ROOT_ROTATIONS_MAX, TRUST_FILE_BYTES_MAX
+from schemas.limits import MEMBER_FILE_BYTES_MAX, ROOT_ROTATIONS_MAX, TRUST_FILE_BYTES_MAX
 from schemas.loader import parse
 
 COUNCIL_PATHS: Final = ("council.json", "policy.cedar", "policy.cedarschema")
@@ -282,6 +282,8 @@ def verify_member(
     if parsed.signed.delegations is not None or set(parsed.signed.targets) != {path}:
         raise VerificationError(f"{role} lists {path} alone, and delegates nothing")
     sha256, data = read_file(path, parsed.signed.targets[path])
+    if len(data) > MEMBER_FILE_BYTES_MAX:
+        raise VerificationError(f"{path} has more than {MEMBER_FILE_BYTES_MAX} bytes")
     file = _parse(MemberFile, path, data)
     if file.member != member:
         raise VerificationError(f"{path} is the file of {file.member}")

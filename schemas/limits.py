@@ -135,7 +135,10 @@ PUBLICATION_BYTES_MAX: Final = 32 * 1024 * 1024
 """Bytes of a publication, proposal or directory file: 400 desks take 3 MB, in base64 4 MB."""
 
 PUBLICATIONS_PER_HOUR_MAX: Final = 12
-"""Directories that one member's desks may have published in an hour: a ceremony's steps, not a flood."""
+"""Directories that one member's desks may have published in an hour, a quarter of those of a day."""
+
+MEMBER_FILE_BYTES_MAX: Final = 1024 * 1024
+"""Bytes of one member's file: 64 desks with five keys each take 900 KB; readers keep every version."""
 
 TIMESTAMP_LIFE_SECONDS: Final = 24 * 3600
 """From a timestamp's signing to its expiry: a hub that is held up by its operator for a night stays fresh."""

@@ -24,6 +24,10 @@ from schemas.governance import Published
 from schemas.limits import PUBLICATIONS_PER_HOUR_MAX
 
 _HOUR_SECONDS: Final = 3600
+_DAY_SECONDS: Final = 24 * 3600
+
+_DAYS_HOURS: Final = 4
+"""A day has room for what four hours have: every reader keeps every directory."""
 
 
 @dataclass(slots=True)
@@ -119,20 +123,22 @@ class Publishing:
         """Find what was judged of this publication, or count it. Raises Problem: `publication-rate`."""
         now, in_force = self._now_unix(), self._ledger.state.in_force
         # Either way, since a clock that was set back must not keep a member waiting for it.
-        recent = [
-            each for each in self._judged.get(member, ()) if abs(now - each.at) < _HOUR_SECONDS
-        ]
-        self._judged[member] = recent
-        for each in recent:
+        today = [each for each in self._judged.get(member, ()) if abs(now - each.at) < _DAY_SECONDS]
+        self._judged[member] = today
+        for each in today:
             if (each.name, each.in_force) == (name, in_force):
                 return each
-        if len(recent) >= PUBLICATIONS_PER_HOUR_MAX:
-            seconds = min(each.at for each in recent) + _HOUR_SECONDS - now
-            raise Problem(
-                "publication-rate",
-                f"{member} had {PUBLICATIONS_PER_HOUR_MAX} publications judged within an hour; room in"
-                f" {seconds} seconds",
-                retry_after=seconds,
-            )
-        recent.append(_Judged(now, name, in_force))
-        return recent[-1]
+        for within, most, said in (
+            (_HOUR_SECONDS, PUBLICATIONS_PER_HOUR_MAX, "an hour"),
+            (_DAY_SECONDS, _DAYS_HOURS * PUBLICATIONS_PER_HOUR_MAX, "a day"),
+        ):
+            recent = [each.at for each in today if abs(now - each.at) < within]
+            if len(recent) >= most:
+                seconds = min(recent) + within - now
+                raise Problem(
+                    "publication-rate",
+                    f"{member} had {most} publications judged within {said}; room in {seconds} seconds",
+                    retry_after=seconds,
+                )
+        today.append(_Judged(now, name, in_force))
+        return today[-1]

@@ -52,6 +52,20 @@ def test_a_member_that_publishes_without_end(hub: LiveHub) -> None:
     publish(hub, signers(hub).member("ly", revoking(100)), "ly/main")
 
 
+def test_a_day_has_room_for_four_hours(hub: LiveHub) -> None:
+    """Whoever publishes each hour as much as there is room for waits for the next day."""
+    for hour in range(4):
+        hub.clock_offset_seconds = hour * 3601
+        for number in range(PUBLICATIONS_PER_HOUR_MAX):
+            refused(hub, _wrong(hub, hour * 100 + number), "ly/main")
+    hub.clock_offset_seconds = 5 * 3601
+    problem = refused(hub, _wrong(hub, 999), "ly/main")
+    assert problem.word == "publication-rate"
+    assert 18 * 3600 < problem.extensions["retry_after"] <= 20 * 3600
+    hub.clock_offset_seconds = 24 * 3600 + 10
+    publish(hub, signers(hub).member("ly", revoking(1)), "ly/main")
+
+
 def test_the_answer_says_when_in_its_head_too(hub: LiveHub) -> None:
     """429 with `Retry-After`, as HTTP has it."""
     for number in range(PUBLICATIONS_PER_HOUR_MAX):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import pytest
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 from tuf.api.metadata import (
@@ -13,6 +15,7 @@ from tuf.api.metadata import (
 from keys.derivation import sha256_hex
 from keys.repository import TrustSigner, sign_member
 from keys.trust import load_directory
+from schemas.directory import IdentityKey, MemberFile
 from schemas.entries import FileVersion
 from schemas.errors import VerificationError
 from schemas.limits import ROOT_ROTATIONS_MAX
@@ -215,3 +218,30 @@ def test_a_root_without_consistent_snapshots_is_refused(world: TrustWorld) -> No
     world.craft("root", payload, *world.governors[:3])
     with pytest.raises(VerificationError, match="consistent"):
         load(world)
+
+
+@pytest.mark.parametrize(("count", "taken"), [(370, True), (400, False)])
+def test_a_members_file_has_a_limit(world: TrustWorld, count: int, taken: bool) -> None:
+    """Every reader keeps every version of it: one that is too large makes the directory void."""
+    keys = [
+        IdentityKey(ed25519=secrets.token_bytes(32), ml_dsa_65=secrets.token_bytes(1952))
+        for _ in range(count)
+    ]
+
+    def enlarged(file: MemberFile) -> MemberFile:
+        main = file.desks["main"]
+        many = {
+            f"desk{start}": main.model_copy(
+                update={"node": None, "request": secrets.token_bytes(32), "release": part}
+            )
+            for start in range(0, count, 16)
+            for part in [tuple(keys[start : start + 16])]
+        }
+        return file.model_copy(update={"desks": file.desks | many})
+
+    world.change_member("ly", enlarged)
+    if taken:
+        assert len(load(world).members["ly"].desks) > 20
+    else:
+        with pytest.raises(VerificationError, match="has more than 1048576 bytes"):
+            load(world)
