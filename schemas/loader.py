@@ -152,7 +152,8 @@ def parse(
     """
     value = load_json(data, limit_bytes, floats_under=floats_under, nullable=nullable)
     try:
-        return model.model_validate_json(data, strict=True)
+        # By their names in JSON alone: `from_` is Python's.
+        return model.model_validate_json(data, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         found = error.errors(include_url=False)
         items = [each for each in found if not _is_echo(each)] or found

@@ -249,3 +249,21 @@ def test_a_parse_error_becomes_a_problem(example: Example) -> None:
     assert problem.word == "schema-violation"
     assert isinstance(errors, list)
     assert errors[0] | {"path": "$.v", "rule": "must be at most 1", "value": "2"} == errors[0]
+
+
+@pytest.mark.parametrize("name", ["header", "release", "exchange_entry"])
+def test_a_name_of_ours_is_not_taken_for_one_of_the_protocol(example: Example, name: str) -> None:
+    """What Python calls `from_` is `from` on the wire, and nothing else."""
+    plain = example(name)
+    if "from" not in plain:
+        plain = {
+            "type": "envelope.expired",
+            "at": "2026-11-24T22:00:00Z",
+            "from": "ly/main",
+            "id": UUID,
+            "directory_size": 1,
+        }
+    assert read(name, plain)["from"] == plain["from"]
+    plain["from_"] = plain.pop("from")
+    with pytest.raises(ParseError):
+        read(name, plain)
