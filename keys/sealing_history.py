@@ -7,8 +7,8 @@ order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Self
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
 
 from keys.directory import DeskView
 from keys.dsse import pae_sha256, verify_statement
@@ -19,6 +19,9 @@ from schemas.limits import SEALING_KEY_LIFE_SECONDS, SEALING_KEY_RATE_SECONDS
 from schemas.scalars import format_time
 from schemas.sealing_keys import SealingKey
 from schemas.statements import PayloadType, Statement
+
+_LAST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
+"""The last second that a time can name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +176,14 @@ class SealingLog:
         last = self.last.get((signer, key.revokes is not None))
         if last is None:
             return
-        # Not added to `last`: an entry may say that it is of the last second of all.
-        if at - last < timedelta(seconds=SEALING_KEY_RATE_SECONDS):
+        rate = timedelta(seconds=SEALING_KEY_RATE_SECONDS)
+        # Not added to `last` before: an entry may say that it is of the last second of all.
+        if at - last < rate:
+            following = min(last, _LAST - rate) + rate
             raise Problem(
                 "sealing-key-rate",
-                f"{key.desk} announced a key within 24 hours, at {format_time(last)}",
+                f"{key.desk} announced a key within 24 hours; the next is possible from"
+                f" {format_time(following)}",
             )
 
     def _revoked_epochs(self, key: SealingKey) -> list[int]:

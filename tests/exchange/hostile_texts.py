@@ -70,7 +70,7 @@ def _many_slots(hub: LiveHub) -> bytes:
 
 
 def _many_names(hub: LiveHub) -> bytes:
-    names = b",".join(b'"%x":1' % number for number in range(150_000))
+    names = b",".join(b'"%x":1' % number for number in range(90_000))
     return dump_json(honest(hub))[:-1] + b"," + names + b"}"
 
 

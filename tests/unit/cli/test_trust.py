@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from broker.cli.exits import Exit
+from schemas.directory import Invitation
+from schemas.limits import TRUST_FILE_BYTES_MAX
+from schemas.loader import dump_json, parse
 from tests.unit.cli.founding import (
     EXCHANGE,
     THRESHOLD,
@@ -281,3 +284,18 @@ def test_another_exchanges_invitation_is_no_root(
         True,
     )
     shutil.rmtree(other)
+
+
+def test_nothing_is_made_from_a_forged_invitation(founded: Path, barid: Barid) -> None:
+    """A root that its own governors did not sign is no root of trust: no node is made from it."""
+    path = founded / "trust" / "invitation.json"
+    read = parse(Invitation, path.read_bytes(), TRUST_FILE_BYTES_MAX)
+    root = json.loads(read.root)
+    root["signatures"] = root["signatures"][: THRESHOLD - 1]
+    forged = read.model_copy(update={"root": json.dumps(root).encode()})
+    path.write_bytes(dump_json(forged))
+    result = barid(
+        *("node", "enrol", "--data", founded / "ne", "--invitation", path, "--member", "ne"),
+        *("--desk", "main"),
+    )
+    assert (result.exit_code, (founded / "ne").exists()) == (Exit.VERIFICATION, False)
