@@ -1,4 +1,4 @@
-"""An honest hub is not accused by its timestamp, whatever it publishes between two looks; a dishonest one is."""
+"""An honest hub is not accused by its timestamp, whatever it publishes between two looks."""
 
 from __future__ import annotations
 
