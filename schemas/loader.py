@@ -91,14 +91,18 @@ class _Checker:
     ) -> None:
         if depth_left == 0:
             raise _refused(path, "…", "json_depth", levels=str(JSON_DEPTH_MAX))
+        # Nothing is wrong with a text, which most values are, unless it stands too deep.
+        texts = depth_left > 1
         if isinstance(value, dict):
             for name, member in value.items():
-                if member is None and name in self.nullable:
+                if (texts and type(member) is str) or (member is None and name in self.nullable):
                     continue
                 allowed = floats or name in self.floats_under
                 self.check(member, (path, name), depth_left - 1, floats=allowed)
         elif isinstance(value, list):
             for index, item in enumerate(value):
+                if texts and type(item) is str:
+                    continue
                 self.check(item, (path, index), depth_left - 1, floats=floats)
         elif value is None:
             raise _refused(path, "null", "json_null")
