@@ -54,6 +54,15 @@ class FollowStore(Protocol):
         """Keep a TUF file."""
 
 
+def kept_together(store: FollowStore) -> tuple[str | None, list[Opening]]:
+    """The directory log's checkpoint and openings of one moment: its owner may be saving meanwhile."""
+    while True:
+        text = store.checkpoint("directory")
+        openings = list(store.openings())
+        if store.checkpoint("directory") == text:
+            return text, openings
+
+
 class Follower:
     """What this party knows of the hub's logs, all of it verified.
 
@@ -95,14 +104,15 @@ class Follower:
         self._heads: dict[str, Checkpoint] = {}
         # As they were signed: one of two heads that belong to no common log is evidence.
         self._texts: dict[str, str] = {}
+        kept, openings = kept_together(store)
         for log in LOGS:
-            text = store.checkpoint(log)
+            text = kept if log == "directory" else store.checkpoint(log)
             self._texts[log] = text or ""
             if text is None:
                 self._heads[log] = Checkpoint(self._verifiers[log].origin, 0, EMPTY_ROOT)
             else:
                 self._heads[log] = self._verifiers[log].open(text, both=True)
-        for opening in store.openings():
+        for opening in openings:
             self._fold(opening, self._kept_file)
         if self._directory_root() != self.directory_checkpoint.root:
             raise VerificationError("the directory log kept here is not the one that was verified")

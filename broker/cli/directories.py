@@ -136,9 +136,11 @@ class _Kept:
     """What a node keeps, and what is read beyond it now: the node's own store stays as it is."""
 
     def __init__(self, store: FollowStore) -> None:
+        from broker.following import kept_together
+
         self._store = store
-        self._openings: list[Opening] = list(store.openings())
-        self._checkpoints: dict[str, str] = {}
+        text, self._openings = kept_together(store)
+        self._checkpoints: dict[str, str] = {} if text is None else {"directory": text}
         self._files: dict[str, bytes] = {}
 
     def openings(self) -> Iterable[Opening]:

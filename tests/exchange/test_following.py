@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -182,6 +182,31 @@ def test_a_receipts_tree_is_proved(scene: Scene) -> None:
             return [*words, caught.value.word]
 
     assert set(run(prove())) == {"inconsistent-log"}
+
+
+class Saving(MemoryStore):
+    """A store into which its owner saves something between two looks at it."""
+
+    def openings(self) -> Iterable[Opening]:
+        """What is there; then comes what `later` has."""
+        found = super().openings()
+        if self.later is not None:
+            later, self.later = self.later, None
+            self.kept, self.checkpoints, self.files = later.kept, later.checkpoints, later.files
+        return found
+
+    later: MemoryStore | None = None
+
+
+def test_a_store_whose_owner_is_saving(scene: Scene) -> None:
+    """Beside a running node commands read checkpoint and openings of one moment."""
+    newer = scene.before.copy()
+    run(refreshed(scene, Hostile(scene.hub), newer))
+    store = Saving(
+        list(scene.before.kept), dict(scene.before.checkpoints), dict(scene.before.files)
+    )
+    store.later = newer.copy()
+    assert shown(run(replayed(scene, store)))[0] == len(newer.kept) > len(scene.before.kept)
 
 
 def test_a_line_cut_at_any_call(scene: Scene) -> None:
