@@ -30,6 +30,9 @@ TIMEOUT_SECONDS: Final = 30.0
 UPLOAD_OFFSET: Final = "Upload-Offset"
 """The one field beside the digest that a signature covers."""
 
+LOG_CLOSED: Final = "Barid-Log-Closed"
+"""The field of an answer with the last checkpoint of a closed log: the generation that follows."""
+
 _ANOTHER_WAY: Final = frozenset({"unknown-key", "signature-invalid"})
 """Refusals of who calls: another key of the desk, or the name that the hub has elsewhere, may be right."""
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 
 from broker.calls import (
     ANSWER_BYTES_MAX,
+    LOG_CLOSED,
     TIMEOUT_SECONDS,
     UPLOAD_OFFSET,
     SignedCalls,
@@ -30,11 +31,13 @@ from schemas.limits import (
     ENVELOPE_BYTES_MAX,
     INLINE_BYTES_MAX,
     LONG_POLL_SECONDS_MAX,
+    LOST_ENTRIES_BYTES_MAX,
     PUBLICATION_BYTES_MAX,
     TRUST_FILE_BYTES_MAX,
     UPLOAD_PIECE_BYTES_MAX,
 )
 from schemas.loader import dump_json, parse
+from schemas.lost_entries import GivenBack, LostEntries
 from schemas.receipts import (
     EnvelopeStatus,
     InboxPage,
@@ -68,6 +71,18 @@ Model = TypeVar("Model", bound=BaseModel)
 
 class TrustFileAbsent(BaridError):
     """The hub does not have a trust file that was asked for."""
+
+
+class LogClosed(BaridError):
+    """The log asked for is closed: another generation follows it.
+
+    Args:
+        note: its last checkpoint, as note text.
+    """
+
+    def __init__(self, note: str) -> None:
+        self.note = note
+        super().__init__("the council has closed this log")
 
 
 class _Waiting(Message):
@@ -154,8 +169,16 @@ class HubClient(SignedCalls):
         return await self._model(SealingKeyStatements, "GET", f"/v1/desks/{desk}/sealing-keys")
 
     async def checkpoint(self, log: str, generation: int) -> str:
-        """The newest signed checkpoint of `directory` or `exchange`, as note text."""
-        return _text(await self._call("GET", f"/v1/log/{log}/{generation}/checkpoint"))
+        """The newest signed checkpoint of `directory` or `exchange`, as note text.
+
+        Raises:
+            LogClosed: with the last one; that it is closed nobody has to believe.
+        """
+        async with self.asked("GET", f"/v1/log/{log}/{generation}/checkpoint") as answer:
+            note = _text(await read_answer(answer))
+            if LOG_CLOSED in answer.headers:
+                raise LogClosed(note)
+            return note
 
     async def to_cosign(self, log: str, generation: int, known: str = "") -> str | None:
         """The checkpoint that witnesses are asked to cosign, with the cosignatures that are there already.
@@ -194,17 +217,28 @@ class HubClient(SignedCalls):
         """A tile or entry bundle by its path (`tile/0/000`)."""
         return await self._call("GET", f"/v1/log/{log}/{generation}/{path}")
 
-    async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
+    async def openings(self, log: str, start: int, end: int, generation: int = 1) -> OpeningsPage:
         """What stands behind the leaves start ≤ index < end, as far as it concerns this desk.
 
         Raises:
             ParseError: `next` of the answer leads nowhere.
         """
-        query = urlencode({"start": start, "end": end})
+        query = urlencode({"start": start, "end": end, "generation": generation})
         page = await self._model(OpeningsPage, "GET", f"/v1/log/{log}/openings?{query}")
         if page.next is not None and not start < page.next < end:
             raise ParseError(f"after the openings from {start} on the hub leads to {page.next}")
         return page
+
+    async def give_back(self, lost: LostEntries) -> GivenBack:
+        """Show a hub what it signed and has no more; harmless to repeat."""
+        return await self._model(
+            GivenBack,
+            "POST",
+            "/v1/lost-entries",
+            body=dump_json(lost),
+            body_bytes_max=LOST_ENTRIES_BYTES_MAX,
+            timeout_seconds=_WHOLE_TIMEOUT_SECONDS,
+        )
 
     async def publish(self, publication: Publication) -> Published:
         """Have the hub bring into force what governors or a member signed; harmless to repeat.

@@ -6,52 +6,32 @@ store of theirs. Nothing that the hub says counts before it is proved here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
-from broker.client import HubClient, TrustFileAbsent
+from broker.client import HubClient, LogClosed
 from broker.fetched_tiles import over_tiles
+from broker.folding import DirectoryFold
+from broker.folding import FollowStore as FollowStore
 from broker.quorum_look import LOGS as LOGS
 from broker.quorum_look import QuorumLook
+from broker.succession import check_succession
 from broker.timestamp_look import OVERTAKEN, TimestampLook
 from broker.tlog.checkpoint import Checkpoint
-from broker.tlog.merkle import EMPTY_ROOT, HashReader, consistency_path, leaf_hash, root
+from broker.tlog.merkle import EMPTY_ROOT, HashReader, consistency_path
 from broker.tlog.proof import verify_consistency
 from broker.tlog.quorum import Witnessed
 from broker.tlog.receipt import LogVerifier
-from broker.tlog.tiles import append, reader_from_tiles
-from keys.derivation import sha256_hex
 from keys.history import DirectoryHistory, DirectoryState, Finding
 from keys.timestamps import TimestampCheck
-from keys.tuf_files import ExactName, TrustFileMissing
-from schemas.directory import Invitation
-from schemas.entries import parse_directory_entry
+from schemas.directory import ClosedLog, Invitation, Logs
+from schemas.entries import TreeHead, parse_directory_entry
 from schemas.errors import ParseError, Problem, VerificationError
-from schemas.limits import OPENINGS_PAGE_MAX
-from schemas.receipts import Opening, OpeningsPage
+from schemas.receipts import Opening
 
 _PROVED_MAX: Final = 4096
 """Trees remembered as proved: under 1 MB; what was forgotten is proved anew."""
-
-
-class FollowStore(Protocol):
-    """Where the owner keeps what was followed; it is verified again at every start."""
-
-    def openings(self) -> Iterable[Opening]:
-        """The directory log's openings kept so far, in order."""
-
-    def save(self, openings: Sequence[Opening], checkpoints: dict[str, str]) -> None:
-        """Keep further openings and the newest checkpoints (by log), all or nothing."""
-
-    def checkpoint(self, log: str) -> str | None:
-        """The newest checkpoint kept of a log."""
-
-    def trust_file(self, name: str) -> bytes | None:
-        """A TUF file kept."""
-
-    def save_trust_file(self, name: str, data: bytes) -> None:
-        """Keep a TUF file."""
 
 
 def kept_together(store: FollowStore) -> tuple[str | None, list[Opening]]:
@@ -87,36 +67,48 @@ class Follower:
         self._store = store
         # What was found when the hub's timestamp was last looked at.
         self.timestamp: TimestampCheck | None = None
+        # Dictionaries and history stay the same objects when new logs begin: others look at them too.
         self._logs = invitation.logs
-        self._verifiers = {
-            "directory": LogVerifier.from_keys(invitation.logs.directory),
-            "exchange": LogVerifier.from_keys(invitation.logs.exchange),
-        }
+        self._verifiers: dict[str, LogVerifier] = {}
+        self._heads: dict[str, Checkpoint] = {}
+        # As they were signed: one of two heads that belong to no common log is evidence.
+        self._texts: dict[str, str] = {}
+        self._proved: set[tuple[int, bytes]] = set()
         self.history = DirectoryHistory(
-            invitation.exchange, invitation.root, invitation.logs.directory.origin
+            invitation.exchange, invitation.root, invitation.logs.first_directory_origin
         )
+        self._fold = DirectoryFold(self.history, client, store)
         self._look = TimestampLook(store, self.history, clock)
         # Folded, but neither kept nor reported yet: a refresh that failed half way goes on from here.
         self._folded: list[Opening] = []
         self._found: list[Finding] = []
-        self._tiles: dict[tuple[int, int], bytes] = {}
-        self._proved: set[tuple[int, bytes]] = {(0, EMPTY_ROOT)}
-        self._heads: dict[str, Checkpoint] = {}
-        # As they were signed: one of two heads that belong to no common log is evidence.
-        self._texts: dict[str, str] = {}
+        self._start_with(invitation.logs)
         kept, openings = kept_together(store)
-        for log in LOGS:
-            text = kept if log == "directory" else store.checkpoint(log)
-            self._texts[log] = text or ""
-            if text is None:
-                self._heads[log] = Checkpoint(self._verifiers[log].origin, 0, EMPTY_ROOT)
-            else:
-                self._heads[log] = self._verifiers[log].open(text, both=True)
         for opening in openings:
-            self._fold(opening, self._kept_file)
-        if self._directory_root() != self.directory_checkpoint.root:
-            raise VerificationError("the directory log kept here is not the one that was verified")
+            begun = self._fold.replay(opening)
+            if begun is not None and begun.generation > self._logs.generation:
+                self._start_with(begun)
+        if self.history.generation == self._logs.generation:
+            self._take_up(kept)
         self._quorums = QuorumLook(store, self._verifiers, self.history)
+
+    def _start_with(self, logs: Logs) -> None:
+        """Follow these logs from their first entries on."""
+        self._logs = logs
+        for log, keys in (("directory", logs.directory), ("exchange", logs.exchange)):
+            self._verifiers[log] = LogVerifier.from_keys(keys)
+            self._heads[log] = Checkpoint(keys.origin, 0, EMPTY_ROOT)
+            self._texts[log] = ""
+        self._proved = {(0, EMPTY_ROOT)}
+
+    def _take_up(self, kept: str | None) -> None:
+        """Go on from the checkpoints that were kept. Raises VerificationError: they are of other logs."""
+        for log in LOGS:
+            text = kept if log == "directory" else self._store.checkpoint(log)
+            if text is not None:
+                self._move(log, self._verifiers[log].open(text, both=True), text)
+        if self._fold.root() != self.directory_checkpoint.root:
+            raise VerificationError("the directory log kept here is not the one that was verified")
 
     @property
     def exchange_log(self) -> LogVerifier:
@@ -142,6 +134,11 @@ class Follower:
         """Whether an entry of the exchange log stands in a tree that a quorum cosigned."""
         found = self.witnessed.get("exchange")
         return found is not None and index < found.checkpoint.size
+
+    @property
+    def logs(self) -> Logs:
+        """Those that are followed."""
+        return self._logs
 
     @property
     def generation(self) -> int:
@@ -222,18 +219,93 @@ class Follower:
 
     async def _follow(self) -> None:
         """Do steps 1 to 6 of `refresh`; what is found wrong waits in `_found`."""
-        texts = {log: await self._checkpoint(log) for log in LOGS}
-        heads = {log: self._open(log, texts[log]) for log in LOGS}
-        for log in reversed(LOGS):
+        while self.history.generation < self._logs.generation:
+            await self._read_closed()
+        try:
+            texts = {log: await self._checkpoint(log) for log in LOGS}
+        except LogClosed:
+            await self._succeed()
+            await self._follow()
+            return
+        await self._grow(texts)
+
+    async def _grow(self, texts: dict[str, str]) -> None:
+        heads = {log: self._open(log, texts[log]) for log in texts}
+        for log in reversed(heads):
             await self._prove_growth(log, heads[log], texts[log])
-        self._move("exchange", heads["exchange"], texts["exchange"])
-        openings = await self._new_openings(heads["directory"].size)
-        self._check_openings(openings, heads["directory"])
+        if "exchange" in heads:
+            self._move("exchange", heads["exchange"], texts["exchange"])
+        openings = await self._fold.new_openings(heads["directory"].size)
+        self._fold.check(openings, heads["directory"].root)
         for opening in openings:
-            await self._fold_fetching(opening)
+            await self._prove_exchange_log(opening)
+            await self._keep_folding(opening)
         self._move("directory", heads["directory"], texts["directory"])
-        self._store.save(self._folded, dict(self._texts))
+        self._keep()
+
+    async def _keep_folding(self, opening: Opening) -> None:
+        self._found += await self._fold.fold(opening)
+        self._folded.append(opening)
+
+    def _keep(self) -> None:
+        texts = {log: text for log, text in self._texts.items() if text}
+        self._store.save(self._folded, texts, self.history.generation)
         self._folded.clear()
+
+    async def _succeed(self) -> None:
+        """Go on with the logs that the council named in place of those that are followed.
+
+        1. The closed directory log is read to its end. The closed exchange log may have lost entries: it is
+           followed as far as it goes on.
+        2. The first entry of the new directory log brings a directory that k of n governors signed, and that
+           follows the one in force; its council names the new logs.
+        3. They follow those that were followed (`check_succession`); where the hub still has the closed
+           exchange log up to its end, that is one with what was followed.
+
+        Raises:
+            Problem: `inconsistent-log`: the old logs are not followed any more, and the new ones not yet.
+        """
+        texts = {log: await self._closed_checkpoint(log) for log in LOGS}
+        kept = self._open("exchange", texts["exchange"])
+        if kept.size < self.exchange_checkpoint.size:
+            await self._grow({"directory": texts["directory"]})
+        else:
+            await self._grow(texts)
+        logs = await self._fold.next_logs()
+        own = self.history.size, self._fold.root()
+        newest = self.exchange_checkpoint
+        closed = check_succession(
+            self._logs, logs, _tree(*own), _tree(newest.size, newest.root), self._witnessed_size()
+        )
+        if max(closed.exchange.size, newest.size) <= kept.size:
+            # Nothing is lost: whatever else ended there would be another log.
+            end = _checkpoint_of(closed.exchange)
+            await self._prove("exchange", *sorted((newest, end), key=lambda head: head.size))
+        self._fold.begin(logs)
+        self._start_with(logs)
+        self._quorums.begin()
+
+    def _witnessed_size(self) -> int:
+        """Entries of the followed exchange log that a quorum cosigned, or that this party cosigned itself."""
+        found = self.witnessed.get("exchange")
+        text = self._store.checkpoint(cosigned_name("exchange", self.generation))
+        own = 0 if text is None else self._open("exchange", text).size
+        return max(own, 0 if found is None else found.checkpoint.size)
+
+    async def _read_closed(self) -> None:
+        """Read a directory log that was closed before this party came, up to its end."""
+        closed = self._logs.previous[self.history.generation - 1].directory
+        openings = await self._fold.new_openings(closed.size)
+        self._fold.check(openings, bytes.fromhex(closed.root))
+        for opening in openings:
+            await self._keep_folding(opening)
+        self._keep()
+        logs = await self._fold.next_logs()
+        if self._logs.previous[: len(logs.previous)] != logs.previous:
+            raise Problem(
+                "inconsistent-log", "a closed log ended otherwise than the invitation says"
+            )
+        self._fold.begin(logs)
 
     async def prove_exchange_head(self, checkpoint: Checkpoint) -> None:
         """Prove that a tree of the exchange log is one with the newest verified one.
@@ -255,6 +327,12 @@ class Follower:
 
     def _move(self, log: str, head: Checkpoint, text: str) -> None:
         self._heads[log], self._texts[log] = head, text
+
+    async def _closed_checkpoint(self, log: str) -> str:
+        try:
+            return await self._checkpoint(log)
+        except LogClosed as closed:
+            return closed.note
 
     async def _checkpoint(self, log: str) -> str:
         try:
@@ -296,87 +374,6 @@ class Follower:
                 self._proved = set()
             self._proved |= {(old.size, old.root), (new.size, new.root)}
 
-    async def _new_openings(self, size: int) -> list[Opening]:
-        openings: list[Opening] = []
-        start = self.state.size
-        while start < size:
-            end = min(start + OPENINGS_PAGE_MAX, size)
-            page = await self._openings(start, end)
-            end = end if page.next is None else page.next
-            if [opening.index for opening in page.openings] != list(range(start, end)):
-                raise Problem(
-                    "inclusion", f"the hub withholds directory entries of {start} to {end}"
-                )
-            openings += page.openings
-            start = end
-        return openings
-
-    async def _openings(self, start: int, end: int) -> OpeningsPage:
-        try:
-            return await self._client.openings("directory", start, end)
-        except ParseError as error:
-            raise Problem("inclusion", f"the directory entries told: {error}") from error
-
-    def _check_openings(self, openings: Sequence[Opening], head: Checkpoint) -> None:
-        # The state holds what an earlier refresh folded, so that new means beyond its size.
-        leaves = [leaf_hash(opening.entry) for opening in openings]
-        grown = append(self.state.size, self._read_tile, leaves)
-        tiles = grown.overlay(self._read_tile)
-        if root(grown.new_size, reader_from_tiles(tiles, grown.new_size)) != head.root:
-            raise Problem(
-                "inclusion", "the directory entries told are not those of the signed tree"
-            )
-
-    def _read_tile(self, level: int, index: int) -> bytes:
-        return self._tiles.get((level, index), b"")
-
-    def _directory_root(self) -> bytes:
-        return root(self.state.size, reader_from_tiles(self._read_tile, self.state.size))
-
-    def _fold(self, opening: Opening, fetch: Callable[[str, int], bytes]) -> tuple[Finding, ...]:
-        leaf = leaf_hash(opening.entry)
-        found = self.history.apply(
-            opening.index, leaf.hex(), opening.entry, opening.statement, fetch
-        )
-        self._tiles |= append(opening.index, self._read_tile, [leaf]).tiles
-        return found
-
-    async def _fold_fetching(self, opening: Opening) -> None:
-        await self._prove_exchange_log(opening)
-        fetched: dict[str, bytes] = {}
-        wanted = ""
-
-        def fetch(name: str, size_bytes_max: int) -> bytes:
-            nonlocal wanted
-            wanted = name
-            return fetched[name] if name in fetched else self._kept_file(name, size_bytes_max)
-
-        found: tuple[Finding, ...] | None = None
-        while found is None:
-            try:
-                found = self._fold(opening, fetch)
-            except TrustFileMissing as missing:
-                if not wanted or wanted in fetched:
-                    # What was served is not what the entry commits to: neither void nor valid.
-                    raise Problem("directory-invalid", str(missing)) from missing
-                fetched[wanted] = await self._fetch(wanted)
-        for name, data in fetched.items():
-            before = self._store.trust_file(name)
-            if before is not None and before != data:
-                # Of a void directory, which is folded anew at every start as well.
-                self._store.save_trust_file(f"{name}@{sha256_hex(before)}", before)
-            self._store.save_trust_file(name, data)
-        self._folded.append(opening)
-        self._found += found
-
-    async def _fetch(self, name: str) -> bytes:
-        try:
-            return await self._client.trust_file(name)
-        except TrustFileAbsent as error:
-            raise Problem("directory-invalid", f"the hub withholds {name}") from error
-        except ParseError as error:
-            raise Problem("directory-invalid", f"the hub gives no {name}: {error}") from error
-
     async def _prove_exchange_log(self, opening: Opening) -> None:
         try:
             told = parse_directory_entry(opening.entry).exchange_log
@@ -390,10 +387,15 @@ class Follower:
             raise Problem("inconsistent-log", f"entry {opening.index}: {error}") from error
         await self.prove_exchange_head(head)
 
-    def _kept_file(self, name: str, size_bytes_max: int) -> bytes:
-        data = self._store.trust_file(name)
-        if isinstance(name, ExactName) and (data is None or sha256_hex(data) != name.sha256):
-            data = self._store.trust_file(f"{name}@{name.sha256}") or data
-        if data is None or len(data) > size_bytes_max:
-            raise TrustFileMissing(name)
-        return data
+
+def cosigned_name(log: str, generation: int) -> str:
+    """Under which name the store keeps what this party cosigned last of a log, where it is a witness."""
+    return f"{log} cosigned" if generation == 1 else f"{log} {generation} cosigned"
+
+
+def _tree(size: int, root: bytes) -> TreeHead:
+    return TreeHead(size=size, root=root.hex())
+
+
+def _checkpoint_of(closed: ClosedLog) -> Checkpoint:
+    return Checkpoint(closed.origin, closed.size, bytes.fromhex(closed.root))

@@ -30,7 +30,9 @@ class Checkpoints(Protocol):
     def checkpoint(self, log: str) -> str | None:
         """The newest checkpoint kept under a name."""
 
-    def save(self, openings: Sequence[Opening], checkpoints: dict[str, str]) -> None:
+    def save(
+        self, openings: Sequence[Opening], checkpoints: dict[str, str], generation: int = 1
+    ) -> None:
         """Keep checkpoints by name."""
 
 
@@ -57,6 +59,11 @@ class QuorumLook:
             found = None if text is None else self._open(log, text)
             if found is not None:
                 self.witnessed[log] = found
+
+    def begin(self) -> None:
+        """Forget the logs that were followed: new ones have begun, of which nothing is witnessed yet."""
+        self._shown.clear()
+        self.witnessed.clear()
 
     async def fetch(self, client: HubClient, generation: int) -> None:
         """Fetch what the hub shows as witnessed; the logs that are followed next are at least as long."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Self
 
 from keys.derivation import sha256_hex
@@ -55,8 +56,9 @@ class DirectoryHistory:
         exchange: the exchange's name.
         initial_root: the exact bytes of the trust root. The log's first directory has this root or the
             next; all that came before a later root could only be believed, not verified.
-        origin: of the directory log.
+        origin: of the directory log; while it is read from a closed one on, of the first.
         states: those of a history that is continued; empty for a new one.
+        closed: likewise, by origin, the states of logs that the council has closed.
 
     Raises:
         VerificationError: the root is none, or is not signed by its own threshold.
@@ -68,11 +70,58 @@ class DirectoryHistory:
         initial_root: bytes,
         origin: str,
         states: Sequence[DirectoryState] = (),
+        closed: Mapping[str, Sequence[DirectoryState]] = MappingProxyType({}),
     ) -> None:
         self.exchange = exchange
         self.origin = origin
         self._initial_root = initial_root
         self._states = list(states) or [_first_state(initial_root)]
+        self._closed = dict(closed)
+
+    @property
+    def initial_root(self) -> bytes:
+        """The exact bytes of the trust root."""
+        return self._initial_root
+
+    @property
+    def generation(self) -> int:
+        """Of the directory log that is read, counted from 1."""
+        return len(self._closed) + 1
+
+    def begin(self, origin: str) -> None:
+        """Go on with the first entry of the directory log that follows a closed one.
+
+        What the closed one had fixed stays so: versions, epochs and revocations are those that it ended with,
+        since a new log has no 'before' in which old keys could have ended. No directory is in force until the
+        new log's first entry brings one.
+
+        Args:
+            origin: of the new log, from a council that k of n governors signed (`successor`).
+        """
+        self._closed[self.origin] = self._states
+        self._states = [
+            replace(
+                self.newest,
+                size=0,
+                publication=None,
+                recent=(),
+                exchange_log=None,
+                sealing=self.newest.sealing.carried(),
+            )
+        ]
+        self.origin = origin
+
+    def of(self, origin: str) -> Self:
+        """The history of one directory log of this exchange, this one or a closed one.
+
+        Raises:
+            VerificationError: it is of no directory log that was read.
+        """
+        if origin == self.origin:
+            return self
+        if origin not in self._closed:
+            raise VerificationError(f"{origin} is no directory log of this exchange")
+        return type(self)(self.exchange, self._initial_root, origin, self._closed[origin])
 
     @property
     def newest(self) -> DirectoryState:
@@ -132,7 +181,7 @@ class DirectoryHistory:
         """Give an independent history with the same entries, for trying what another would do."""
         newest = replace(self.newest, sealing=self.newest.sealing.copy())
         states = [*self._states[:-1], newest]
-        return type(self)(self.exchange, self._initial_root, self.origin, states)
+        return type(self)(self.exchange, self._initial_root, self.origin, states, self._closed)
 
     def apply(
         self, index: int, leaf: str, data: bytes, statement: Statement | None, fetch: Fetch
@@ -191,6 +240,7 @@ class DirectoryHistory:
     ) -> tuple[DirectoryState, tuple[Finding, ...]]:
         try:
             directory = self.successor(entry.root, entry.snapshot, fetch)
+            self._check_logs(directory)
         except TrustFileMissing:
             raise
         except VerificationError as error:
@@ -233,6 +283,15 @@ class DirectoryHistory:
         if omitted:
             raise VerificationError(f"the files of {', '.join(omitted)} are omitted")
         return directory
+
+    def _check_logs(self, directory: Directory) -> None:
+        before = self.newest.directory
+        named = directory.council.logs
+        if named.directory.origin != self.origin or (before and named != before.council.logs):
+            raise VerificationError(
+                f"its council names the logs {named.directory.origin} and {named.exchange.origin}, and the"
+                " directory stands in another log: new logs begin with their own first entry"
+            )
 
     def _announce(
         self, index: int, entry: DeskSealingKey, statement: Statement | None

@@ -23,6 +23,9 @@ from schemas.statements import PayloadType, Statement
 _LAST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
 """The last second that a time can name."""
 
+_BEFORE: Final = -1
+"""The index of what stands in a closed log: before every size of the one that follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class SealingKeyRecord:
@@ -82,6 +85,18 @@ class SealingLog:
             {desk: list(epochs) for desk, epochs in self.revocations.items()},
             dict(self.last),
         )
+
+    def carried(self) -> Self:
+        """Give the same announcements as a new log begins with them: made before its first entry."""
+        records = {
+            desk: [replace(record, index=_BEFORE) for record in records]
+            for desk, records in self.records.items()
+        }
+        revocations = {
+            desk: [(_BEFORE, epoch) for _, epoch in epochs]
+            for desk, epochs in self.revocations.items()
+        }
+        return type(self)(records, revocations, dict(self.last))
 
     def highest_epoch(self, desk: str, size: int) -> int:
         """The highest epoch announced for a desk within the first `size` entries; 0 for none."""

@@ -16,6 +16,7 @@ from schemas.bulletin.vocabularies import Classification, DeskFunction, Tlp, Top
 from schemas.limits import (
     COUNCIL_SECONDS_MAX,
     DESKS_PER_MEMBER_MAX,
+    GENERATIONS_MAX,
     GOVERNORS_MAX,
     MEMBERS_MAX,
     SIGNATURES_MAX,
@@ -24,6 +25,7 @@ from schemas.limits import (
 from schemas.scalars import (
     UNIT_PATTERN,
     Base64,
+    Count,
     DeskId,
     ExchangeName,
     MemberId,
@@ -127,12 +129,48 @@ class LogKeys(Message):
     ml_dsa_44: Annotated[Base64, Field(min_length=1312, max_length=1312)]
 
 
+class ClosedLog(Message):
+    """The tree with which a log ended: nothing that its keys sign beyond it counts."""
+
+    origin: Origin
+    size: Count
+    root: Sha256Hex
+
+
+class ClosedLogs(Message):
+    """Both logs of a generation that the council has closed."""
+
+    directory: ClosedLog
+    exchange: ClosedLog
+
+
 class Logs(Message):
-    """The two logs of the exchange, in their newest generation."""
+    """The two logs of the exchange in their newest generation, and how each generation before ended.
+
+    A hub that lost entries, or whose log keys are in other hands, gets new origins (the protocol's Restore).
+    """
 
     generation: Ordinal
     directory: LogKeys
     exchange: LogKeys
+    previous: Annotated[tuple[ClosedLogs, ...], Field(max_length=GENERATIONS_MAX)] = ()
+
+    @model_validator(mode="after")
+    def _each_origin_once(self) -> Self:
+        if self.generation != len(self.previous) + 1:
+            raise ValueError("each generation before the newest one says how it ended")
+        origins = [self.directory.origin, self.exchange.origin]
+        for closed in self.previous:
+            origins += [closed.directory.origin, closed.exchange.origin]
+        if len(set(origins)) != len(origins):
+            raise ValueError("an origin is used once, by one log")
+        return self
+
+    @property
+    def first_directory_origin(self) -> str:
+        """The origin of the directory log with which the exchange began."""
+        first = self.previous[0] if self.previous else self
+        return first.directory.origin
 
 
 class WitnessKey(Message):
@@ -225,8 +263,6 @@ class Council(Message):
                 raise ValueError(f"the group {name} lists {stranger}, which is {what}")
         if strangers := sorted(set(self.governors.values()) - set(self.members)):
             raise ValueError(f"a governor's key belongs to {strangers[0]}, which is no member")
-        if self.logs.directory.origin == self.logs.exchange.origin:
-            raise ValueError("the two logs have different origins")
         return self
 
     def _check_witnesses(self, witnesses: Witnesses) -> None:

@@ -125,6 +125,15 @@ MEMBER_KEYS_MAX: Final = 16
 COUNCIL_SECONDS_MAX: Final = 90 * 24 * 3600
 """Seconds of a deadline, or of the grace: what is longer is a mistake."""
 
+LOST_ENTRIES_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bytes of what a member gives back to a hub at once: weeks of a directory log with its files."""
+
+LOST_ENVELOPES_MAX: Final = 100
+"""Receipts given back at once."""
+
+GENERATIONS_MAX: Final = 64
+"""Pairs of logs that an exchange has had: one a year would last a lifetime."""
+
 WITNESSES_MAX: Final = 14
 """Witnesses of an exchange: a checkpoint with all cosignatures, old and new keys, is a note of 32 lines."""
 

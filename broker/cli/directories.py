@@ -146,7 +146,12 @@ class _Kept:
     def openings(self) -> Iterable[Opening]:
         return self._openings
 
-    def save(self, openings: Sequence[Opening], checkpoints: dict[str, str]) -> None:
+    def save(
+        self,
+        openings: Sequence[Opening],
+        checkpoints: dict[str, str],
+        generation: int = 1,  # noqa: ARG002 - their order says it
+    ) -> None:
         self._openings += openings
         self._checkpoints |= checkpoints
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
 
-from broker.hub.logbook import Head, LogName, read_head, tile_reader
+from broker.hub.logbook import Head, LogName, read_head, why_behind
 from broker.settings import write_whole
-from broker.tlog.merkle import root
-from broker.tlog.tiles import reader_from_tiles
 from schemas.entries import TreeHead
 from schemas.errors import ConfigurationError, ParseError
 from schemas.loader import dump_json, parse
@@ -84,33 +82,32 @@ class Anchor:
             known = self.read()
             now = {head.log: AnchoredLog(origin=head.origin, head=head.tree) for head in heads}
             for log, before in (known.logs if known else {}).items():
-                if log in now and now[log].head.size < before.head.size:
+                is_same = log in now and now[log].origin == before.origin
+                if is_same and now[log].head.size < before.head.size:
                     now[log] = before
             if known is None or known.logs != now:
                 write_whole(self.path, dump_json(Anchored(logs=now)) + b"\n")
                 self._sync_folder()
 
-    def why_behind(self, connection: Connection) -> str:
+    def why_behind(self, connection: Connection, closed: Collection[str] = ()) -> str:
         """Why the hub must sign nothing: its logs are not those that were signed. Empty where they are.
+
+        Args:
+            connection: reads the database of the logs that are written.
+            closed: origins of closed logs: what was noted of them last is over.
 
         Raises:
             ConfigurationError: as `read`.
         """
         known = self.read()
         for log, signed in (known.logs if known else {}).items():
-            head = read_head(connection, log)
-            if head.origin != signed.origin:
+            origin = read_head(connection, log).origin
+            if signed.origin in closed:
+                continue
+            if origin != signed.origin:
                 return f"the anchor is of another log, {signed.origin}"
-            if head.size < signed.head.size:
-                return (
-                    f"the {log} log has {head.size} entries, where {signed.head.size} were signed: this is"
-                    " an old disk or backup"
-                )
-            tiles = reader_from_tiles(tile_reader(connection, log), head.size)
-            if root(signed.head.size, tiles).hex() != signed.head.root:
-                return (
-                    f"the {log} log is not the one of which {signed.head.size} entries were signed"
-                )
+            if why := why_behind(connection, log, signed.head):
+                return why
         return ""
 
     @contextmanager

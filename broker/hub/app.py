@@ -27,6 +27,7 @@ from broker.hub.events import router as events_router
 from broker.hub.expiry import sweep
 from broker.hub.inboxes import Inboxes
 from broker.hub.ledger import Ledger
+from broker.hub.lost_routes import router as lost_router
 from broker.hub.publishing import Publishing
 from broker.hub.renewal import keep_renewing, renew
 from broker.hub.requests import Hub
@@ -42,7 +43,14 @@ from broker.settings import load_hub
 from keys.keystore import Keystore
 from schemas.errors import BaridError, Problem
 
-ROUTERS: Final = (router, trust_router, witness_router, events_router, attachment_router)
+ROUTERS: Final = (
+    router,
+    trust_router,
+    witness_router,
+    events_router,
+    attachment_router,
+    lost_router,
+)
 """All that members reach."""
 
 CATCH_UP_SECONDS: Final = 1.0
@@ -102,7 +110,7 @@ def create_app(
         collector.cancel()
         follower.cancel()
         await sequencer.stop()
-        ledger.engine.dispose()
+        ledger.close()
 
     app = FastAPI(
         title="Barid hub",

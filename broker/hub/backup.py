@@ -17,14 +17,16 @@ from sqlalchemy import Engine, select
 from broker.archive import Manifest, Owner
 from broker.backups import Kept, bring_back, save
 from broker.db import open_sqlite, reading
+from broker.hub.generations import DESCRIPTION_FILE, databases
 from broker.hub.logbook import Head, read_head
-from broker.hub.setup import DATABASE, ROOT_FILE
+from broker.hub.setup import ROOT_FILE
+from broker.hub.succession import NEXT_FILE
 from broker.hub.tables import attachment_owner
 from broker.settings import load_hub
 from keys.keystore import Keystore
 from schemas.errors import ConfigurationError
 
-_PLAIN: Final = ("hub.json", ROOT_FILE)
+_PLAIN: Final = (DESCRIPTION_FILE, NEXT_FILE, ROOT_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,14 @@ def backup_hub(data: Path, keystore: Keystore, out: Path, now: datetime) -> Mani
         ConfigurationError: there is no hub, or as `save`.
     """
     settings = load_hub(data)
-    if not (data / DATABASE).exists():
+    found = databases(data)
+    if not found:
         raise ConfigurationError(f"{data} holds no hub: run `barid hub init` first")
-    engine = open_sqlite(data / DATABASE)
-    kept = Kept(data, DATABASE, engine, _PLAIN, lambda: _stored_attachments(engine))
+    *closed, present = (each.path for each in found)
+    engine = open_sqlite(present)
+    # Nobody writes the database of a closed log: it is saved as it is.
+    plain = (*_PLAIN, *(path.name for path in closed))
+    kept = Kept(data, present.name, engine, plain, lambda: _stored_attachments(engine))
     try:
         return save(kept, keystore, out, Owner("hub", settings.exchange, settings.authority, now))
     finally:
@@ -84,7 +90,7 @@ def restore_hub(archive: Path, data: Path, passphrase: bytes) -> Restored:
         ConfigurationError, VerificationError: as `bring_back`.
     """
     manifest = bring_back(archive, data, passphrase, "hub", lambda: None)
-    engine = open_sqlite(data / DATABASE)
+    engine = open_sqlite(databases(data)[-1].path)
     try:
         with reading(engine) as connection:
             heads = read_head(connection, "directory"), read_head(connection, "exchange")

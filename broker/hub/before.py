@@ -10,11 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    CompoundSelect,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from broker.hub.ledger import Batch
-from broker.hub.tables import envelope, place
+from broker.hub.tables import carried_bulletin, carried_envelope, envelope, place
 from schemas.envelope import Header
 from schemas.receipts import Place
 
@@ -22,8 +32,16 @@ _PAIRS: Final[BindParameter[Any]] = bindparam("pairs", expanding=True)
 _IDS: Final = select(envelope.c.sender, envelope.c.id).where(
     tuple_(envelope.c.sender, envelope.c.id).in_(_PAIRS)
 )
-_BULLETINS: Final = select(envelope.c.sender, envelope.c.bulletin_id).where(
-    tuple_(envelope.c.sender, envelope.c.bulletin_id).in_(_PAIRS)
+_CARRIED_IDS: Final = select(carried_envelope.c.sender, carried_envelope.c.id).where(
+    tuple_(carried_envelope.c.sender, carried_envelope.c.id).in_(_PAIRS)
+)
+_BULLETINS: Final = union_all(
+    select(envelope.c.sender, envelope.c.bulletin_id).where(
+        tuple_(envelope.c.sender, envelope.c.bulletin_id).in_(_PAIRS)
+    ),
+    select(carried_bulletin.c.sender, carried_bulletin.c.bulletin_id).where(
+        tuple_(carried_bulletin.c.sender, carried_bulletin.c.bulletin_id).in_(_PAIRS)
+    ),
 )
 _PLACES: Final = select(place).where(tuple_(place.c.sender, place.c.recipient).in_(_PAIRS))
 _NEW_PLACE: Final = upsert(place)
@@ -36,6 +54,8 @@ _PAIRS_MAX: Final = 8_000
 """Asked for at once: an ordinary SQLite takes 32,766 values in a statement, and 512 envelopes to 500 desks
 each would bring half a million."""
 
+_Question = Select[Any] | CompoundSelect[Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Before:
@@ -43,6 +63,8 @@ class Before:
 
     ids: set[tuple[str, str]]
     """(sender, envelope id), accepted or refused."""
+    carried: set[tuple[str, str]]
+    """(sender, envelope id) of closed logs."""
     bulletins: set[tuple[str, str]]
     """(sender, bulletin id), likewise."""
     places: dict[tuple[str, str], int]
@@ -50,9 +72,11 @@ class Before:
 
     @classmethod
     def of(cls, connection: Connection, headers: Sequence[Header]) -> Before:
-        """Ask: three questions for a batch, instead of five for each submission."""
+        """Ask: four questions for a batch, instead of six for each submission."""
 
-        def ask(question: Select[Any], pairs: set[tuple[str, str]]) -> Sequence[Row[Any]]:
+        def ask(
+            question: Select[Any] | CompoundSelect[Any], pairs: set[tuple[str, str]]
+        ) -> Sequence[Row[Any]]:
             left, rows = sorted(pairs), list[Row[Any]]()
             for start in range(0, len(left), _PAIRS_MAX):
                 some = {"pairs": left[start : start + _PAIRS_MAX]}
@@ -60,10 +84,12 @@ class Before:
             return rows
 
         ids = ask(_IDS, {(each.from_, each.id) for each in headers})
+        carried = ask(_CARRIED_IDS, {(each.from_, each.id) for each in headers})
         bulletins = ask(_BULLETINS, {(each.from_, each.bulletin.id) for each in headers})
         places = ask(_PLACES, {(each.from_, desk) for each in headers for desk in each.desks})
         return cls(
             {(row.sender, row.id) for row in ids},
+            {(row.sender, row.id) for row in carried},
             {(row.sender, row.bulletin_id) for row in bulletins},
             {(row.sender, row.recipient): row.last for row in places},
         )
@@ -71,6 +97,10 @@ class Before:
     def has_id(self, header: Header) -> bool:
         """Whether an envelope of this sender and id is there, accepted or refused."""
         return (header.from_, header.id) in self.ids
+
+    def is_carried(self, header: Header) -> bool:
+        """Whether an envelope of this sender and id was accepted in a log that is closed."""
+        return (header.from_, header.id) in self.carried
 
     def concerns(self, header: Header) -> bool:
         """Whether this envelope could contradict another: it follows one, or its bulletin id is there."""

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from broker.certificates import Pair, renew, trusted_together
+from broker.hub.generations import DESCRIPTION_FILE, read_description
 from broker.hub.setup import ROOT_FILE
 from broker.settings import load_hub, write_whole
-from schemas.directory import HubDescription, Invitation
-from schemas.errors import ConfigurationError, ParseError
-from schemas.limits import TRUST_FILE_BYTES_MAX
-from schemas.loader import dump_json, parse
+from schemas.directory import Invitation
+from schemas.loader import dump_json
 
-DESCRIPTION_FILE: Final = "hub.json"
 INVITATION_FILE: Final = "invitation.json"
 
 
@@ -41,10 +39,7 @@ def renew_hub(data: Path, given: Pair | None, trust_pem: str | None, now: dateti
     """
     settings = load_hub(data)
     described = data / DESCRIPTION_FILE
-    try:
-        description = parse(HubDescription, described.read_bytes(), TRUST_FILE_BYTES_MAX)
-    except (OSError, ParseError) as error:
-        raise ConfigurationError(f"{described} cannot be read: restore it from a backup") from error
+    description = read_description(described)
     host = settings.authority.partition(":")[0]
     names = tuple(dict.fromkeys((*settings.names, host)))
     trust = renew(data, given, trust_pem, names, now)

@@ -6,7 +6,7 @@ is changed, and nothing secret is said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,13 +28,19 @@ from broker.checks import (
 )
 from broker.db import open_sqlite, reading
 from broker.hub import migrations
+from broker.hub.generations import (
+    FIRST_DATABASE,
+    closed_origins,
+    databases,
+    history_of_closed,
+    load_signers,
+)
 from broker.hub.ledger import Ledger, Signers
 from broker.hub.logbook import read_head
-from broker.hub.setup import DATABASE, ROOT_FILE, anchor_of, load_signers, origin_of
+from broker.hub.setup import ROOT_FILE, anchor_of
 from broker.hub.vouching import vouched
 from broker.settings import HubSettings, load_hub
 from keys.directory import Directory
-from keys.history import DirectoryHistory
 from keys.keystore import Keystore
 from schemas.errors import BaridError
 from schemas.scalars import format_time
@@ -65,7 +71,9 @@ def diagnose_hub(data: Path, passphrase: bytes, now: datetime) -> Iterator[Check
     yield check_certificate(data, names, now, "barid hub tls renew")
     signers = None
     try:
-        signers = load_signers(Keystore.open(data / "keystore", passphrase), settings.exchange)
+        keystore = Keystore.open(data / "keystore", passphrase)
+        generation = max(1, len(databases(data)))
+        signers = load_signers(keystore, settings.exchange, generation)
         yield ok("keystore", "opens, and has the keys of both logs")
     except BaridError as error:
         yield fail("keystore", str(error), _RESTORING)
@@ -77,29 +85,31 @@ def diagnose_hub(data: Path, passphrase: bytes, now: datetime) -> Iterator[Check
 def _look_at_database(
     data: Path, settings: HubSettings, signers: Signers | None, now: datetime
 ) -> Iterator[Check]:
-    if not (data / DATABASE).exists():
-        yield fail("database", f"{data / DATABASE} is missing", _RESTORING)
+    found = databases(data)
+    if not found:
+        yield fail("database", f"{data / FIRST_DATABASE} is missing", _RESTORING)
         return
-    engine = open_sqlite(data / DATABASE)
+    engine = open_sqlite(found[-1].path)
     try:
         checks = check_database(engine, migrations)
         yield from checks
         if all(check.grade == "ok" for check in checks):
-            yield from _look_at_logs(engine, settings, now)
+            closed = closed_origins(settings.exchange, found[-1].generation)
+            yield from _look_at_logs(engine, settings, closed, now)
             if signers is not None:
                 yield from _look_at_directory(data, settings, engine, signers, now)
     finally:
         engine.dispose()
 
 
-def _check_anchor(engine: Engine, settings: HubSettings) -> Check:
+def _check_anchor(engine: Engine, settings: HubSettings, closed: Collection[str]) -> Check:
     anchor, name = anchor_of(settings), "anchor"
     if anchor is None:
         advice = "name a file on another disk (`anchor` in config.json): docs/operations.md"
         return warn(name, "an old disk would not be noticed here before it signs", advice)
     try:
         with reading(engine) as connection:
-            why = anchor.why_behind(connection)
+            why = anchor.why_behind(connection, closed)
     except BaridError as error:
         return fail(name, str(error), "mend the place of the anchor, and start the hub anew")
     if why:
@@ -107,7 +117,9 @@ def _check_anchor(engine: Engine, settings: HubSettings) -> Check:
     return ok(name, f"the logs hold what was signed, by {anchor.path}")
 
 
-def _look_at_logs(engine: Engine, settings: HubSettings, now: datetime) -> Iterator[Check]:
+def _look_at_logs(
+    engine: Engine, settings: HubSettings, closed: Collection[str], now: datetime
+) -> Iterator[Check]:
     with reading(engine) as connection:
         directory, exchange = (
             read_head(connection, "directory"),
@@ -115,7 +127,7 @@ def _look_at_logs(engine: Engine, settings: HubSettings, now: datetime) -> Itera
         )
     said = f"directory log {directory.size} entries, exchange log {exchange.size}"
     yield ok("logs", said)
-    yield _check_anchor(engine, settings)
+    yield _check_anchor(engine, settings, closed)
     newest = datetime.fromtimestamp(max(directory.at, exchange.at), UTC)
     # The hub has no clock to trust but its own past, which it must not run behind.
     if newest > now:
@@ -131,8 +143,10 @@ def _look_at_directory(
         yield fail(name, "none is loaded", "`barid hub load` what the governors signed")
         return
     try:
-        origin = origin_of(settings.exchange, "directory")
-        history = DirectoryHistory(settings.exchange, root.read_bytes(), origin)
+        closed = [open_sqlite(each.path) for each in databases(data)[:-1]]
+        history = history_of_closed(settings.exchange, root.read_bytes(), closed)
+        for each in closed:
+            each.dispose()
         directory = Ledger(engine, signers, history, lambda: 0).state.directory
     except (BaridError, SQLAlchemyError) as error:
         yield fail(name, f"it does not verify: {type(error).__name__}", _RESTORING)

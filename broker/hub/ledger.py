@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, Dialect, Engine, Insert, bindparam, delete, insert, select
@@ -19,13 +20,15 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from broker.db import reading, writing
 from broker.hub.anchor import Anchor
-from broker.hub.logbook import Head, LogWriter, LostRace, Prover, read_head
-from broker.hub.tables import entry, nonce, trust_file
-from broker.tlog.note import NoteSigner
+from broker.hub.logbook import Head, LogWriter, LostRace, Prover, read_head, why_behind
+from broker.hub.tables import entry, nonce, signed_beyond, trust_file
+from broker.tlog.checkpoint import parse_checkpoint_text
+from broker.tlog.note import NoteSigner, parse_note
 from keys.history import DirectoryHistory, DirectoryState
 from keys.repository import TrustSigner
 from keys.tuf_files import TrustFileMissing
-from schemas.directory import LogKeys, Logs
+from schemas.directory import ClosedLogs, LogKeys, Logs
+from schemas.entries import TreeHead
 from schemas.errors import ConfigurationError, Problem
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import parse
@@ -45,8 +48,7 @@ _ENTRIES_FROM: Final = (
     .order_by(entry.c.entry_index)
 )
 
-GENERATION: Final = 1
-"""Of both logs: the first origin of each."""
+_RESTORING: Final = "nothing is signed: docs/operations.md, Restoring a hub"
 
 _STATEMENTS_KEPT_MAX: Final = 64
 """Of `Batch.insert`: one a table and database."""
@@ -66,19 +68,25 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Signers:
-    """The hub's keys: for its two logs, Ed25519 first, ML-DSA-44 second; for TUF's snapshot and timestamp."""
+    """The hub's keys: for a generation's two logs, Ed25519 first, then ML-DSA-44; online for TUF's."""
 
     directory: tuple[NoteSigner, ...]
     exchange: tuple[NoteSigner, ...]
     online: TrustSigner
+    generation: int = 1
 
     @property
-    def logs(self) -> Logs:
-        """The logs as the council names them."""
+    def origins(self) -> tuple[str, str]:
+        """Of the directory log, of the exchange log."""
+        return self.directory[0].key.name, self.exchange[0].key.name
+
+    def logs(self, previous: tuple[ClosedLogs, ...] = ()) -> Logs:
+        """The logs as the council names them, after those that it has closed."""
         return Logs(
-            generation=GENERATION,
+            generation=self.generation,
             directory=_log_keys(self.directory),
             exchange=_log_keys(self.exchange),
+            previous=previous,
         )
 
 
@@ -170,15 +178,24 @@ class Committed:
     prover: Prover
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The logs of a generation that the council has closed: readable, and signed no more."""
+
+    engine: Engine
+    signers: Signers
+
+
 class Ledger:
     """Both logs, their keys, and the directory's history.
 
     Args:
         engine: the hub's database, migrated.
         signers: the log keys.
-        history: empty; it is brought up to the database's directory log here.
+        history: up to the end of the closed directory logs; it is brought up to the database's here.
         now_unix: seconds since 1970.
         anchor: where it is noted what was signed, if in a second place at all.
+        closed: by generation.
 
     Raises:
         ConfigurationError: the anchor cannot be read.
@@ -192,9 +209,11 @@ class Ledger:
         history: DirectoryHistory,
         now_unix: Callable[[], int],
         anchor: Anchor | None = None,
+        closed: Mapping[int, Closed] = MappingProxyType({}),
     ) -> None:
         self.engine = engine
-        self._anchor = anchor
+        self.closed = closed
+        self.anchor = anchor
         self.signers = signers
         self._history = history
         self._now_unix = now_unix
@@ -203,8 +222,12 @@ class Ledger:
         self._is_noted = True
         with reading(engine) as connection:
             self._catch_up(connection)
-            if anchor is not None and (why := anchor.why_behind(connection)):
-                self._halted = f"{why}; nothing is signed: docs/operations.md, Restoring a hub"
+            why = why_signed_beyond(connection)
+            if anchor is not None and not why:
+                origins = {origin for each in closed.values() for origin in each.signers.origins}
+                why = anchor.why_behind(connection, origins)
+            if why:
+                self._halted = f"{why}; {_RESTORING}"
         if not self._halted:
             self._note_signed(*self.heads())
 
@@ -217,6 +240,41 @@ class Ledger:
     def history(self) -> DirectoryHistory:
         """The directory log as far as it was read; it is asked what would be, and never changed."""
         return self._history
+
+    @property
+    def generation(self) -> int:
+        """Of the logs that are written."""
+        return self.signers.generation
+
+    def engine_of(self, generation: int) -> Engine:
+        """The database of a generation's logs. Raises Problem: `not-found`."""
+        if generation == self.generation:
+            return self.engine
+        if generation not in self.closed:
+            raise Problem("not-found", "no such generation of this log")
+        return self.closed[generation].engine
+
+    def close(self) -> None:
+        """Close all databases."""
+        for engine in (self.engine, *(each.engine for each in self.closed.values())):
+            engine.dispose()
+
+    def take_back(self, write: Callable[[Connection], None]) -> None:
+        """Write what members gave back of what this hub had signed before, and read it; nothing is signed.
+
+        Args:
+            write: within one transaction.
+
+        Raises:
+            Problem: what `write` says; then nothing is written.
+        """
+        with self._lock:
+            with writing(self.engine) as connection:
+                write(connection)
+            with reading(self.engine) as connection:
+                self._catch_up(connection)
+                if why := why_signed_beyond(connection):
+                    self._halted = self._halted or f"{why}; {_RESTORING}"
 
     @property
     def halted(self) -> str:
@@ -287,10 +345,10 @@ class Ledger:
             return [_finish(result, committed) for result in results]
 
     def _note_signed(self, *heads: Head) -> None:
-        if self._anchor is None:
+        if self.anchor is None:
             return
         try:
-            self._anchor.write(heads)
+            self.anchor.write(heads)
         except (OSError, ConfigurationError) as error:
             # What was committed is not lost: it is noted when the hub starts anew, and answered then.
             self._is_noted = False
@@ -305,7 +363,7 @@ class Ledger:
         Raises:
             Problem: `hub-halted`: the anchor did not take it.
         """
-        if self._anchor is not None:
+        if self.anchor is not None:
             with self._lock:
                 if not self._is_noted:
                     raise Problem("hub-halted", self._halted)
@@ -324,19 +382,7 @@ class Ledger:
             self._catch_up(connection)
 
     def _catch_up(self, connection: Connection) -> Head:
-        known, head = self._history.newest.size, read_head(connection, "directory")
-        if head.size == known:
-            return head
-        for row in connection.execute(_ENTRIES_FROM, {"known": known}):
-            statement = None if row.statement is None else read_statement(row.statement)
-            self._history.apply(
-                row.entry_index,
-                row.leaf.hex(),
-                row.entry,
-                statement,
-                lambda name, limit: read_trust_file(connection, name, limit),
-            )
-        return head
+        return fold_directory(connection, self._history)
 
     def _database_failed(self, error: DBAPIError) -> Problem:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
@@ -347,6 +393,33 @@ class Ledger:
             self._halted = "the disk failed; restart the hub once it is sound"
             return Problem("hub-halted", self._halted)
         return Problem("busy", "the database did not take the batch; nothing was written")
+
+
+def fold_directory(connection: Connection, history: DirectoryHistory) -> Head:
+    """Fold what a database's directory log has beyond a history into it. Returns the log's head."""
+    known, head = history.newest.size, read_head(connection, "directory")
+    if head.size == known:
+        return head
+    for row in connection.execute(_ENTRIES_FROM, {"known": known}):
+        statement = None if row.statement is None else read_statement(row.statement)
+        history.apply(
+            row.entry_index,
+            row.leaf.hex(),
+            row.entry,
+            statement,
+            lambda name, limit: read_trust_file(connection, name, limit),
+        )
+    return head
+
+
+def why_signed_beyond(connection: Connection) -> str:
+    """Why a hub must sign nothing: members showed that it had signed more. Empty where they did not."""
+    for row in connection.execute(select(signed_beyond)):
+        signed = parse_checkpoint_text(parse_note(row.checkpoint).text)
+        tree = TreeHead(size=signed.size, root=signed.root.hex())
+        if why := why_behind(connection, row.log, tree):
+            return f"members showed a checkpoint of this hub: {why}"
+    return ""
 
 
 @lru_cache(maxsize=_STATEMENTS_KEPT_MAX)

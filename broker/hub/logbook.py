@@ -7,7 +7,7 @@ read through it as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -20,7 +20,7 @@ from broker.tlog.note import Note, NoteSigner, parse_note
 from broker.tlog.receipt import exchange_leaf
 from broker.tlog.tiles import TileReader, append, reader_from_tiles
 from schemas.entries import TreeHead
-from schemas.errors import BaridError
+from schemas.errors import BaridError, Problem
 from schemas.receipts import Place, Receipt
 
 LogName = Literal["directory", "exchange"]
@@ -112,6 +112,20 @@ def tile_reader(connection: Connection, log: LogName) -> TileReader:
     return read
 
 
+def why_behind(connection: Connection, log: LogName, signed: TreeHead) -> str:
+    """Why a log is not one that a tree which was signed has grown into. Empty where it is."""
+    head = read_head(connection, log)
+    if head.size < signed.size:
+        return (
+            f"the {log} log has {head.size} entries, where {signed.size} were signed: this is an old disk or"
+            " backup"
+        )
+    tiles = reader_from_tiles(tile_reader(connection, log), head.size)
+    if root(signed.size, tiles).hex() != signed.root:
+        return f"the {log} log is not the one of which {signed.size} entries were signed"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Prover:
     """Makes receipts for entries of the exchange log out of one head."""
@@ -183,7 +197,13 @@ class LogWriter:
         Raises:
             LostRace: the stored head is not the one that this transaction began with.
         """
-        new = self._grow(signers, at) if self._rows else self.head
+        if not self._rows:
+            return self._swap(self.head)
+        size, new_root = self._grow()
+        text = sign_checkpoint(Checkpoint(self.head.origin, size, new_root), signers, at)
+        return self._swap(replace(self.head, size=size, root=new_root, checkpoint=text, at=at))
+
+    def _swap(self, new: Head) -> Head:
         swapped = self._connection.execute(
             _SWAP,
             {
@@ -199,6 +219,22 @@ class LogWriter:
         if swapped.rowcount != 1:
             raise LostRace(f"the {self.head.log} log moved")
         return new
+
+    def adopt(self, signed: Checkpoint, text: str, at: int) -> None:
+        """Write the rows and tiles, where they make a tree that this hub signed before, and take its head.
+
+        Args:
+            signed: the checkpoint; the caller verified its signatures.
+            text: its note.
+            at: of the newest entry, in seconds since 1970.
+
+        Raises:
+            Problem: `inclusion`: they make another tree; the transaction must not be committed.
+        """
+        size, new_root = self._grow()
+        if (size, new_root) != (signed.size, signed.root):
+            raise Problem("inclusion", "these entries are not those of the signed tree")
+        self._swap(replace(self.head, size=size, root=new_root, checkpoint=text, at=at))
 
     def prover(self, connection: Connection, head: Head) -> Prover:
         """Prove within the tree that `close` made, once it is committed.
@@ -216,24 +252,14 @@ class LogWriter:
             self._stored[level, index] = _read_tile(self._connection, self.head.log, level, index)
         return self._stored[level, index]
 
-    def _grow(self, signers: Sequence[NoteSigner], at: int) -> Head:
+    def _grow(self) -> tuple[int, bytes]:
+        """Write the rows and the tiles that they grow; the new size and root."""
         grown = append(self.head.size, self._tile, self._leaves)
         self._hashes = reader_from_tiles(grown.overlay(self._tile), grown.new_size)
-        new_root = root(grown.new_size, self._hashes)
         self._connection.execute(_APPEND, self._rows)
         rows = [
             {"log": self.head.log, "level": level, "tile_index": index, "hashes": hashes}
             for (level, index), hashes in grown.tiles.items()
         ]
         self._connection.execute(_KEEP_TILE, rows)
-        checkpoint = Checkpoint(self.head.origin, grown.new_size, new_root)
-        text = sign_checkpoint(checkpoint, signers, at)
-        return Head(
-            self.head.log,
-            self.head.generation,
-            self.head.origin,
-            grown.new_size,
-            new_root,
-            text,
-            at,
-        )
+        return grown.new_size, root(grown.new_size, self._hashes)

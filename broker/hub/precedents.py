@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, union_all
 
 from broker.hub.ledger import Batch
-from broker.hub.tables import attachment, attachment_owner, envelope, slot
+from broker.hub.tables import (
+    attachment,
+    attachment_owner,
+    carried_bulletin,
+    envelope,
+    slot,
+)
 from schemas.envelope import Header
 from schemas.errors import Problem
 from schemas.limits import REFUSALS_PER_HOUR_MAX
@@ -20,22 +26,31 @@ _HOUR_SECONDS: Final = 3600
 
 def contradiction(connection: Connection, header: Header) -> Problem | None:
     """What an envelope contradicts among those that its sender had accepted before."""
-    other = select(envelope.c.entry_index).where(
+    other = select(envelope.c.id).where(
         envelope.c.sender == header.from_,
         envelope.c.bulletin_id == header.bulletin.id,
         envelope.c.problem.is_(None),
         envelope.c.content != header.bulletin.content,
     )
-    if connection.execute(other.limit(1)).first() is not None:
+    earlier = select(carried_bulletin.c.bulletin_id).where(
+        carried_bulletin.c.sender == header.from_,
+        carried_bulletin.c.bulletin_id == header.bulletin.id,
+        carried_bulletin.c.content != header.bulletin.content,
+    )
+    if connection.execute(union_all(other, earlier)).first() is not None:
         return Problem("bulletin-differs")
     original = header.withdraws or header.supersedes
     if original is None:
         return None
-    sent = select(slot.c.desk, envelope.c.withdraws).join(
-        envelope, envelope.c.entry_index == slot.c.entry_index
+    sent = (
+        select(slot.c.desk, envelope.c.withdraws)
+        .join(envelope, envelope.c.entry_index == slot.c.entry_index)
+        .where(envelope.c.sender == header.from_, envelope.c.bulletin_id == original)
     )
-    mine = (envelope.c.sender == header.from_) & (envelope.c.bulletin_id == original)
-    rows = connection.execute(sent.where(mine)).all()
+    carried = select(carried_bulletin.c.desk, carried_bulletin.c.withdraws).where(
+        carried_bulletin.c.sender == header.from_, carried_bulletin.c.bulletin_id == original
+    )
+    rows = connection.execute(union_all(sent, carried)).all()
     if not rows:
         return Problem("original-unknown")
     if any(row.withdraws is not None for row in rows):

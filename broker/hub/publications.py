@@ -221,8 +221,11 @@ def _listed(shelf: Shelf, newest: DirectoryState) -> dict[str, bytes]:
 
 
 def _check(directory: Directory, signers: Signers) -> None:
-    if directory.council.logs != signers.logs:
-        raise _refused("council.json names other logs than this hub's")
+    named = directory.council.logs
+    if named != signers.logs(named.previous):
+        raise _refused(
+            "council.json names other logs than this hub's; new ones begin by `barid hub load` alone"
+        )
     try:
         rules_of(directory)
     except ConfigurationError as error:

@@ -150,7 +150,7 @@ class Relay:
         """Accept or refuse within the batch.
 
         1. The same bytes again get the same answer, before anything is judged.
-        2. An id is used once.
+        2. An id is used once, in closed logs as well.
         3. Members and auditors judge by the directory and the time that the entry names: if either
            moved since the verdict, the envelope is judged again.
         4. One bulletin id has one content; withdrawals and corrections go where the original went.
@@ -164,6 +164,8 @@ class Relay:
         if row is not None:
             self._replace_damaged(batch.connection, row)
             return lambda committed: _answer(row, committed)
+        if before.is_carried(header):
+            raise Problem("log-closed")
         verdict = self._judged(batch)
         if before.concerns(header) and not isinstance(verdict, Problem):
             verdict = contradiction(batch.connection, header) or verdict

@@ -45,11 +45,22 @@ class Hub:
         """The hub's clock."""
         return datetime.fromtimestamp(self.now_unix(), UTC)
 
-    async def ask(self, question: Callable[[Connection], Response]) -> Response:
-        """Put a question to the database on a thread: a long answer must not hold up the others."""
+    async def ask(
+        self, question: Callable[[Connection], Response], generation: int | None = None
+    ) -> Response:
+        """Put a question to the database on a thread: a long answer must not hold up the others.
+
+        Args:
+            question: gives the answer.
+            generation: of the logs that are asked about; None for those that are written.
+
+        Raises:
+            Problem: `not-found`: no such generation.
+        """
+        engine = self.ledger.engine_of(generation or self.ledger.generation)
 
         def answer() -> Response:
-            with reading(self.ledger.engine) as connection:
+            with reading(engine) as connection:
                 found = question(connection)
             self.ledger.settle()
             return found
@@ -64,7 +75,7 @@ def hub_of(request: Request) -> Hub:
 
 
 def head_of(connection: Connection, log: LogName, generation: int) -> Head:
-    """The committed head of a log. Raises Problem: `not-found` for another generation than the present."""
+    """The committed head of a log. Raises Problem: `not-found` for another generation than the database's."""
     head = read_head(connection, log)
     if head.generation != generation:
         raise Problem("not-found", "no such generation of this log")

@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
 
+from broker.calls import LOG_CLOSED
 from broker.hub.acknowledgements import Acknowledge
 from broker.hub.directory_log import AnnounceSealingKey
 from broker.hub.logbook import LogName, read_head
@@ -31,6 +32,7 @@ from schemas.errors import ParseError, Problem
 from schemas.limits import (
     ACKNOWLEDGEMENT_BYTES_MAX,
     ENVELOPE_BYTES_MAX,
+    GENERATIONS_MAX,
     INBOX_PAGE_MAX,
     INLINE_BYTES_MAX,
     INTEGER_MAX,
@@ -147,25 +149,33 @@ async def get_openings(
     log: LogName,
     start: Annotated[int, Query(ge=0, le=INTEGER_MAX)],
     end: Annotated[int, Query(ge=0, le=INTEGER_MAX)],
+    generation: Annotated[int | None, Query(ge=1, le=GENERATIONS_MAX)] = None,
 ) -> Response:
     """What stands behind leaves: the directory log's for every member, the exchange log's for parties."""
     caller = await caller_of(request)
     if not 0 < end - start <= OPENINGS_PAGE_MAX:
         raise Problem("bad-parameter", f"1 to {OPENINGS_PAGE_MAX} leaves at a time")
     desk = None if log == "directory" or caller.is_auditor else caller.desk
-    return await hub_of(request).ask(lambda c: json_answer(openings(c, log, start, end, desk)))
+
+    def found(connection: Connection) -> Response:
+        return json_answer(openings(connection, log, start, end, desk))
+
+    return await hub_of(request).ask(found, generation)
 
 
 @router.get("/log/{log}/{generation}/checkpoint")
 async def get_checkpoint(request: Request, log: LogName, generation: int) -> Response:
-    """The newest signed checkpoint (C2SP tlog-checkpoint)."""
+    """The newest signed checkpoint (C2SP tlog-checkpoint); a closed log's says which generation follows."""
     await caller_of(request)
+    hub = hub_of(request)
+    is_closed = generation != hub.ledger.generation
+    closed = {LOG_CLOSED: str(generation + 1)} if is_closed else {}
 
     def checkpoint(connection: Connection) -> Response:
         text = head_of(connection, log, generation).checkpoint
-        return Response(text, headers=FRESH, media_type="text/plain; charset=utf-8")
+        return Response(text, headers=FRESH | closed, media_type="text/plain; charset=utf-8")
 
-    return await hub_of(request).ask(checkpoint)
+    return await hub.ask(checkpoint, generation)
 
 
 @router.get("/log/{log}/{generation}/tile/{path:path}")
@@ -181,4 +191,4 @@ async def get_tile(request: Request, log: LogName, generation: int, path: str) -
         data = tile_bytes(connection, head_of(connection, log, generation), wanted)
         return Response(data, headers=_IMMUTABLE, media_type=_BYTES)
 
-    return await hub_of(request).ask(tile)
+    return await hub_of(request).ask(tile, generation)

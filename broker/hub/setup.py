@@ -12,29 +12,28 @@ from pathlib import Path
 from typing import Final
 
 import nacl.utils
-from sqlalchemy import Engine, insert
 
 from broker.certificates import make_certificate
-from broker.db import migrate, open_sqlite, writing
-from broker.hub import migrations
 from broker.hub.anchor import ANCHOR_VARIABLE, Anchor
-from broker.hub.ledger import GENERATION, Ledger, Signers
-from broker.hub.logbook import LogName
+from broker.hub.generations import (
+    DESCRIPTION_FILE,
+    Database,
+    databases,
+    history_of_closed,
+    load_signers,
+    make_log_keys,
+    open_database,
+    open_logs,
+)
+from broker.hub.ledger import Closed, Ledger
 from broker.hub.publications import Publish
-from broker.hub.tables import log_head
+from broker.hub.succession import Loaded, begin_next, names_next_logs
 from broker.settings import HubSettings, load_hub, save_hub, write_whole
-from broker.tlog.checkpoint import Checkpoint, sign_checkpoint
-from broker.tlog.cosignature import MlDsa44CosignatureSigner
-from broker.tlog.merkle import EMPTY_ROOT
-from broker.tlog.note import Ed25519NoteSigner
-from keys.history import DirectoryHistory
 from keys.keystore import Keystore
-from keys.repository import online_signer
 from schemas.directory import HubAddress, HubDescription
 from schemas.errors import ConfigurationError, Problem
 from schemas.loader import dump_json
 
-DATABASE: Final = "hub.db"
 ROOT_FILE: Final = "root.json"
 
 
@@ -53,18 +52,15 @@ def init_hub(
     Raises:
         ConfigurationError: the directory holds a hub already.
     """
-    if (data / DATABASE).exists():
+    if databases(data):
         raise ConfigurationError(f"{data} holds a hub already: choose another directory")
-    for name in ("directory", "exchange"):
-        keystore.put(f"log.{name}.ed25519", nacl.utils.random(32))
-        keystore.put(f"log.{name}.ml-dsa-44", nacl.utils.random(32))
+    make_log_keys(keystore, 1)
     keystore.put("online", nacl.utils.random(32))
     save_hub(data, settings)
     certificate, _ = make_certificate(data, settings.names, now)
     signers = load_signers(keystore, settings.exchange)
-    engine = open_sqlite(data / DATABASE)
-    migrate(engine, migrations)
-    _open_logs(engine, signers, int(now.timestamp()))
+    engine = open_database(Database.of(data, 1))
+    open_logs(engine, signers, int(now.timestamp()))
     engine.dispose()
     description = HubDescription(
         v=1,
@@ -72,46 +68,11 @@ def init_hub(
         hub=HubAddress(
             authority=settings.authority, url=url, tls_trust=certificate.read_text("ascii")
         ),
-        logs=signers.logs,
+        logs=signers.logs(),
         online=signers.online.public,
     )
-    (data / "hub.json").write_bytes(dump_json(description))
+    (data / DESCRIPTION_FILE).write_bytes(dump_json(description))
     return description
-
-
-def origin_of(exchange: str, log: LogName) -> str:
-    """The origin of a log's first generation, which is also its keys' name."""
-    return f"{exchange}/{log}/{GENERATION}"
-
-
-def load_signers(keystore: Keystore, exchange: str) -> Signers:
-    """The hub's keys out of the keystore."""
-
-    def pair(log: LogName) -> tuple[Ed25519NoteSigner, MlDsa44CosignatureSigner]:
-        origin = origin_of(exchange, log)
-        return (
-            Ed25519NoteSigner(origin, keystore.get(f"log.{log}.ed25519")),
-            MlDsa44CosignatureSigner(origin, keystore.get(f"log.{log}.ml-dsa-44")),
-        )
-
-    online = online_signer(keystore.get("online"))
-    return Signers(pair("directory"), pair("exchange"), online)
-
-
-def _open_logs(engine: Engine, signers: Signers, at: int) -> None:
-    with writing(engine) as connection:
-        for log, keys in (("directory", signers.directory), ("exchange", signers.exchange)):
-            empty = Checkpoint(keys[0].key.name, 0, EMPTY_ROOT)
-            row = {
-                "log": log,
-                "generation": GENERATION,
-                "origin": empty.origin,
-                "size": 0,
-                "root": EMPTY_ROOT,
-                "checkpoint": sign_checkpoint(empty, keys, at),
-                "at": at,
-            }
-            connection.execute(insert(log_head), row)
 
 
 def open_ledger(
@@ -126,17 +87,24 @@ def open_ledger(
         ConfigurationError: no hub here, or no directory was loaded and no root is known.
     """
     settings = load_hub(data)
-    if not (data / DATABASE).exists():
+    found = databases(data)
+    if not found:
         raise ConfigurationError(f"{data} holds no hub: run `barid hub init` first")
     root = _kept_root(data) or root
     if root is None:
         raise ConfigurationError("no directory is loaded: run `barid hub load` first")
-    engine = open_sqlite(data / DATABASE)
-    migrate(engine, migrations)
-    origin = origin_of(settings.exchange, "directory")
-    history = DirectoryHistory(settings.exchange, root, origin)
+    *former, present = found
+    closed = {
+        each.generation: Closed(
+            open_database(each), load_signers(keystore, settings.exchange, each.generation)
+        )
+        for each in former
+    }
+    engines = [each.engine for each in closed.values()]
+    history = history_of_closed(settings.exchange, root, engines)
+    signers = load_signers(keystore, settings.exchange, present.generation)
     anchor = anchor_of(settings)
-    return Ledger(engine, load_signers(keystore, settings.exchange), history, now_unix, anchor)
+    return Ledger(open_database(present), signers, history, now_unix, anchor, closed)
 
 
 def anchor_of(settings: HubSettings) -> Anchor | None:
@@ -152,15 +120,17 @@ def _kept_root(data: Path) -> bytes | None:
 
 def load_repository(
     data: Path, keystore: Keystore, files: Mapping[str, bytes], now: datetime
-) -> int:
+) -> Loaded:
     """Publish what governors or members signed: sign the snapshot and timestamp, log the directory.
+
+    Where its council names new logs, they begin with it, and the present ones are closed (`succession`).
 
     Args:
         files: name under `/v1/trust/` → bytes, without snapshot and timestamp: a whole repository, or what is
             new of it.
 
     Returns:
-        The index of the `directory.published` entry: of the first that holds these files.
+        Where the `directory.published` entry stands: the first that holds these files.
 
     Raises:
         ConfigurationError: the files are not a repository, or not the successor of what is in force.
@@ -170,15 +140,17 @@ def load_repository(
     root = _kept_root(data) or _first_root(files)
     ledger = open_ledger(data, keystore, lambda: int(now.timestamp()), root)
     try:
+        if names_next_logs(files, ledger.generation):
+            return begin_next(data, keystore, ledger, files, now)
         (result,) = ledger.commit([Publish(files, ledger.signers)])
     finally:
-        ledger.engine.dispose()
+        ledger.close()
     if isinstance(result, Problem):
         raise ConfigurationError(f"the directory was not published: {result.detail}")
     # Kept once it is in force: a root that was given by mistake would shut out the right one for good.
     if _kept_root(data) is None:
         write_whole(data / ROOT_FILE, root)
-    return int(result.index)
+    return Loaded(ledger.generation, int(result.index), is_new_log=False)
 
 
 def _first_root(files: Mapping[str, bytes]) -> bytes:

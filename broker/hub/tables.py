@@ -205,6 +205,34 @@ witnessed = Table(
 )
 """The newest checkpoint of each log that a quorum cosigned."""
 
+signed_beyond = Table(
+    "signed_beyond",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("checkpoint", Text, nullable=False),  # signed by this hub's keys of the log
+    Column("size", BigInteger, nullable=False),
+)
+"""The longest tree of each log that members showed, where it was longer than what is here."""
+
+carried_envelope = Table(
+    "carried_envelope",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+)
+"""Envelopes of closed logs, or that members gave back: their ids are used up."""
+
+carried_bulletin = Table(
+    "carried_bulletin",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("bulletin_id", Text, primary_key=True),
+    Column("desk", Text, primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("withdraws", Text),
+)
+"""What was sent to whom in closed logs, or by receipts that members gave back."""
+
 trust_file = Table(
     "trust_file",
     metadata,

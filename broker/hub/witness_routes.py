@@ -46,20 +46,19 @@ async def get_cosignatures(
     member = member_of((await caller_of(request)).desk)
     hub = hub_of(request)
 
-    def answer() -> str:
+    def answer() -> Response:
         quorum, now = _quorum(hub), hub.now_unix()
         hub.ledger.settle()
         with reading(hub.ledger.engine) as connection:
-            found = shown(connection, head_of(connection, log, generation), quorum, now)
-        if found is not None:
-            return found
-        with writing(hub.ledger.engine) as connection:
-            return show_next(connection, head_of(connection, log, generation), quorum, now)
+            text = shown(connection, head_of(connection, log, generation), quorum, now)
+        if text is None:
+            with writing(hub.ledger.engine) as connection:
+                text = show_next(connection, head_of(connection, log, generation), quorum, now)
+        if known is not None and has_cosigned(text, member, quorum, known):
+            return Response(status_code=204, headers=FRESH)
+        return Response(text, headers=FRESH, media_type=_TEXT)
 
-    text = await asyncio.to_thread(answer)
-    if known is not None and has_cosigned(text, member, _quorum(hub), known):
-        return Response(status_code=204, headers=FRESH)
-    return Response(text, headers=FRESH, media_type=_TEXT)
+    return await asyncio.to_thread(answer)
 
 
 @router.post("/cosignatures")
@@ -90,4 +89,4 @@ async def get_witnessed(
             return Response(status_code=204, headers=FRESH)
         return Response(found, headers=FRESH, media_type=_TEXT)
 
-    return await hub_of(request).ask(text)
+    return await hub_of(request).ask(text, generation)

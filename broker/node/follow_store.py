@@ -35,13 +35,32 @@ class NodeFollowStore:
         """Every stored opening of the directory log, ascending by index."""
         column = tables.follow_opening.c
         with reading(self._engine) as connection:
-            rows = connection.execute(select(column.opening).order_by(column.entry_index)).all()
+            rows = connection.execute(
+                select(column.opening).order_by(column.generation, column.entry_index)
+            ).all()
         return [parse(Opening, row.opening, _OPENING_BYTES_MAX) for row in rows]
 
-    def save(self, openings: Sequence[Opening], checkpoints: dict[str, str]) -> None:
-        """Keep further openings and the newest checkpoints (by log), all or nothing."""
+    def openings_from(self, generation: int, start: int) -> tuple[Opening, ...]:
+        """The stored openings of one directory log from an index on."""
+        column = tables.follow_opening.c
+        query = select(column.opening).where(
+            column.generation == generation, column.entry_index >= start
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(column.entry_index)).all()
+        return tuple(parse(Opening, row.opening, _OPENING_BYTES_MAX) for row in rows)
+
+    def save(
+        self, openings: Sequence[Opening], checkpoints: dict[str, str], generation: int = 1
+    ) -> None:
+        """Keep further openings of a generation, and the newest checkpoints (by log), all or nothing."""
         rows = [
-            {"entry_index": opening.index, "opening": dump_json(opening)} for opening in openings
+            {
+                "generation": generation,
+                "entry_index": opening.index,
+                "opening": dump_json(opening),
+            }
+            for opening in openings
         ]
         with writing(self._engine) as connection:
             if rows:

@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Final
 
 from broker.db import writing
-from broker.node import sealing_keys, uploading, watch
+from broker.node import new_logs, sealing_keys, uploading, watch
 from broker.node.alarms.book import raise_fault
 from broker.node.clock import Clock
+from broker.node.giving_back import ClosedExchange, give_back_envelopes
 from broker.node.home import Home
 from broker.node.inbox import acknowledge
 from broker.node.line import Line
@@ -56,6 +57,7 @@ class Sender:
         self._desk = desk
         self._clock = clock
         self._answering = asyncio.Lock()
+        self._origin = watch.watched_origin(home, desk)
 
     async def send(self) -> int:
         """Seal what is queued and submit what is due, by precedence, then age.
@@ -68,6 +70,8 @@ class Sender:
         Raises:
             HubUnreachable: the hub is away; nothing else is tried now.
         """
+        if self._has_new_log:
+            return 0
         await asyncio.to_thread(expire, self._home, self._desk, self._clock())
         if await asyncio.to_thread(reseal.is_needed, self._home, self._desk):
             await self._line.refresh()
@@ -134,6 +138,8 @@ class Sender:
 
     async def ask(self) -> int:
         """Ask what became of envelopes whose recipients may have answered. Returns how many."""
+        if self._has_new_log:
+            return 0
         origin = self._line.follower.exchange_log.origin
         due = await asyncio.to_thread(
             answers.status_due, self._home, self._desk, origin, self._clock(), ASKED_AT_ONCE
@@ -175,6 +181,8 @@ class Sender:
             HubUnreachable: the hub is away.
             Problem: the first that the hub said against one of them; all were tried.
         """
+        if self._has_new_log:
+            return 0
         async with self._answering:
             signer = self._home.desks[self._desk].node
             waiting, refusals = await self._sign_and_hand_in()
@@ -190,7 +198,8 @@ class Sender:
 
     async def _sign_and_hand_in(self) -> tuple[Sequence[Statement], list[Problem]]:
         now = self._clock()
-        await asyncio.to_thread(acknowledge.sign_answers, self._home, self._desk, now)
+        origin = self._line.follower.exchange_log.origin
+        await asyncio.to_thread(acknowledge.sign_answers, self._home, self._desk, origin, now)
         waiting = await asyncio.to_thread(acknowledge.statements_to_send, self._home, self._desk)
         return waiting, await self._hand_in_all(waiting)
 
@@ -251,7 +260,10 @@ class Sender:
         Args:
             restored: when this node was restored, while it looks for the first time since.
         """
-        size = self._line.follower.exchange_checkpoint.size
+        if self._has_new_log:
+            await self._move_on()
+        follower = self._line.follower
+        origin, size = follower.exchange_log.origin, follower.exchange_checkpoint.size
         start = await asyncio.to_thread(watch.watched_size, self._home, self._desk)
         if start is None and restored is not None:
             # Its backup is older than its first look: all that it ever did came after.
@@ -259,20 +271,47 @@ class Sender:
         if start is None:
             # Nothing before the first day of this node can be its own.
             await asyncio.to_thread(
-                watch.note_openings, self._home, self._desk, (), size, self._clock()
+                watch.note_openings, self._home, self._desk, (), origin, size, self._clock()
             )
+            self._origin = origin
             return
         while start < size:
             end = min(start + OPENINGS_PAGE_MAX, size)
-            page = await self._client.openings("exchange", start, end)
+            page = await self._client.openings(
+                "exchange", start, end, self._line.follower.generation
+            )
             end = end if page.next is None else page.next
             if restored is not None:
                 await self._account_for_lost(page.openings)
             now = self._clock()
             await asyncio.to_thread(
-                watch.note_openings, self._home, self._desk, page.openings, end, now, restored
+                watch.note_openings,
+                self._home,
+                self._desk,
+                page.openings,
+                origin,
+                end,
+                now,
+                restored,
             )
             start = end
+        self._origin = origin
+
+    @property
+    def _has_new_log(self) -> bool:
+        """Whether the exchange log that is followed is not the one that this desk has gone on with."""
+        return self._origin not in {None, self._line.follower.exchange_log.origin}
+
+    async def _move_on(self) -> None:
+        """Go on with the new log: what the closed one lost is given back first, then sent again."""
+        logs = self._line.follower.logs
+        for generation, ended in enumerate(logs.previous, 1):
+            if ended.exchange.origin == self._origin:
+                closed = ClosedExchange(generation, ended.exchange.origin)
+                await give_back_envelopes(self._home, self._client, self._desk, closed)
+        now = self._clock()
+        await asyncio.to_thread(new_logs.move_on, self._home, self._desk, logs.exchange.origin, now)
+        self._origin = logs.exchange.origin
 
     async def _account_for_lost(self, openings: Sequence[Opening]) -> None:
         """Note what this desk did after its backup.

@@ -20,6 +20,7 @@ from broker.node import sealing_keys
 from broker.node.alarms.book import AlarmKind, raise_alarm, raise_fault
 from broker.node.alarms.rounds import Rounds
 from broker.node.clock import Clock
+from broker.node.giving_back import give_back_directory
 from broker.node.home import Home
 from broker.node.inbox.attachments import Downloader
 from broker.node.inbox.fetching import Fetcher
@@ -212,9 +213,22 @@ class Sync:
 
     async def _refresh(self) -> None:
         """Read the logs; note what is wrong there, and whether the directory is found fresh."""
-        await self._note_findings(await self._line.refresh())
+        try:
+            findings = await self._line.refresh()
+        except Problem as problem:
+            if problem.word == "inconsistent-log":
+                await self._give_back()
+            raise
+        await self._note_findings(findings)
         if await asyncio.to_thread(self._vouching.note):
             self._wake_outboxes()
+
+    async def _give_back(self) -> None:
+        """Show the hub what it had signed before: if its disk is an old one, it learns that here."""
+        try:
+            await give_back_directory(self._home, self._line)
+        except (Problem, ParseError, HubUnreachable) as error:
+            _LOG.warning("nothing was given back to the hub: %s", type(error).__name__)
 
     async def _cosign(self) -> None:
         """Cosign as a witness; what goes wrong there keeps no desk waiting."""

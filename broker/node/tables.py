@@ -289,6 +289,7 @@ sealing_key = Table(
 follow_opening = Table(
     "follow_opening",
     metadata,
+    Column("generation", Integer, primary_key=True),
     Column("entry_index", BigInteger, primary_key=True),
     Column("opening", LargeBinary, nullable=False),
 )
@@ -319,7 +320,8 @@ watched = Table(
     "watched",
     metadata,
     Column("desk", Text, primary_key=True),
-    Column("size", BigInteger, nullable=False),  # entries of the exchange log looked at so far
+    Column("origin", Text, nullable=False),  # of the exchange log that is looked at
+    Column("size", BigInteger, nullable=False),  # entries of it looked at so far
     Column("tombstones", BigInteger, nullable=False, server_default="0"),  # asked for from here on
 )
 

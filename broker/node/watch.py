@@ -42,10 +42,19 @@ def watched_size(home: Home, desk: str) -> int | None:
         return found.scalar_one_or_none()
 
 
+def watched_origin(home: Home, desk: str) -> str | None:
+    """Of the exchange log that is looked at for a desk; None before the first time."""
+    column = tables.watched.c
+    with reading(home.engine) as connection:
+        found = connection.execute(select(column.origin).where(column.desk == desk))
+        return found.scalar_one_or_none()
+
+
 def note_openings(
     home: Home,
     desk: str,
     openings: Sequence[Opening],
+    origin: str,
     size: int,
     now: datetime,
     restored: datetime | None = None,
@@ -60,7 +69,8 @@ def note_openings(
         home: the node's home.
         desk: an own desk.
         openings: that concern it, up to `size`.
-        size: of the exchange log, up to which they reach.
+        origin: of the exchange log.
+        size: of it, up to which they reach.
         now: UTC, whole seconds.
         restored: when this node was restored, while it looks at the log for the first time since.
     """
@@ -69,7 +79,7 @@ def note_openings(
         for opening in openings:
             answered |= _look_at(connection, desk, opening, now, restored)
         ask_again(connection, desk, answered, now)
-        new = insert(tables.watched).values(desk=desk, size=size)
+        new = insert(tables.watched).values(desk=desk, origin=origin, size=size)
         connection.execute(new.on_conflict_do_update(index_elements=["desk"], set_={"size": size}))
 
 

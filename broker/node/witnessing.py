@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from broker.following import LOGS
+from broker.following import LOGS, cosigned_name
 from broker.node.clock import Clock, to_seconds
 from broker.node.follow_store import NodeFollowStore
 from broker.node.home import WITNESS_KEY_NAME, Home
@@ -43,6 +43,7 @@ class Witness:
         self._signer: MlDsa44CosignatureSigner | None = None
         # What was cosigned last, by its SHA-256: the hub need not show it again.
         self._known: dict[str, str] = {}
+        self._generation = 0
         self._verified: dict[str, deque[tuple[int, int]]] = {log: deque() for log in LOGS}
 
     async def cosign(self) -> None:
@@ -62,6 +63,11 @@ class Witness:
         signer = await asyncio.to_thread(self._named)
         if signer is None:
             return
+        if self._generation != self._line.follower.generation:
+            # Of new logs nothing was verified a while ago.
+            self._generation = self._line.follower.generation
+            self._known.clear()
+            self._verified = {log: deque() for log in LOGS}
         for log in LOGS:
             self._remember(log)
             await self._cosign(log, signer)
@@ -90,7 +96,7 @@ class Witness:
 
     def _least_size(self, log: str) -> int:
         now, seen = to_seconds(self._clock()), self._verified[log]
-        text = self._store.checkpoint(_cosigned_name(log))
+        text = self._store.checkpoint(cosigned_name(log, self._line.follower.generation))
         cosigned = 0 if text is None else self._line.follower.open(log, text).size
         lagging = [size for at, size in seen if now - at >= LAGGING_SECONDS]
         return max([cosigned, *lagging])
@@ -119,7 +125,8 @@ class Witness:
                 f"the hub asks to have the {log} log cosigned at {checkpoint.size}, which had {least} before",
                 checkpoints=[text],
             )
-        await asyncio.to_thread(self._store.save, (), {_cosigned_name(log): text})
+        name = cosigned_name(log, generation)
+        await asyncio.to_thread(self._store.save, (), {name: text})
         line = await asyncio.to_thread(signer.sign, note.text, to_seconds(self._clock()))
         signed = Note(note.text, (*note.signatures, line)).render()
         try:
@@ -129,7 +136,3 @@ class Witness:
             # Another one is shown by now: at the next look.
             if problem.word != "cosignature":
                 raise
-
-
-def _cosigned_name(log: str) -> str:
-    return f"{log} cosigned"

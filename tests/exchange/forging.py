@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from broker.client import HubClient, TrustFileAbsent
 from broker.db import reading
+from broker.hub.generations import load_signers
 from broker.hub.logbook import LogName
-from broker.hub.setup import load_signers
 from broker.hub.tables import entry
 from broker.tlog.checkpoint import Checkpoint, sign_checkpoint
 from broker.tlog.merkle import leaf_hash, root
@@ -150,13 +150,13 @@ class Hostile(HubClient):
             told = self.forged[log].tile(path)
         return await super().tile(log, generation, path) if told is None else told
 
-    async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
+    async def openings(self, log: str, start: int, end: int, generation: int = 1) -> OpeningsPage:
         """Openings of a forged log or the hub's, as `pages` lets them pass."""
         self._count()
         if log in self.forged:
             page = OpeningsPage(openings=tuple(self.forged[log].openings[start:end]))
         else:
-            page = await super().openings(log, start, end)
+            page = await super().openings(log, start, end, generation)
         return OpeningsPage(openings=tuple(self.pages(page.openings)), next=page.next)
 
     async def trust_file(self, name: str, size_bytes_max: int = 10**7) -> bytes:
@@ -186,7 +186,12 @@ class MemoryStore:
         """What was saved, in order."""
         return list(self.kept)
 
-    def save(self, openings: Sequence[Opening], checkpoints: dict[str, str]) -> None:
+    def save(
+        self,
+        openings: Sequence[Opening],
+        checkpoints: dict[str, str],
+        generation: int = 1,
+    ) -> None:
         """Keep all or nothing."""
         self.kept += openings
         self.checkpoints |= checkpoints

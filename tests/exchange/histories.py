@@ -263,7 +263,8 @@ class History:
         async def start() -> None:
             # As the application's lifespan begins; a crash has no orderly end that would need the rest.
             sequencer.start()
-            await sequencer.submit(Operate("start"))
+            if not self.ledger.halted:
+                await sequencer.submit(Operate("start"))
 
         self.run(start())
         self.wire.hub = httpx.ASGITransport(app)
@@ -272,7 +273,7 @@ class History:
         # No batch is at hand here: whoever was cut off is gone, and what was committed is on the disk.
         self.wire.hub = None
         self.run(self._sequencer.stop())
-        self.ledger.engine.dispose()
+        self.ledger.close()
 
     def crash_hub(self) -> None:
         """Kill it and start it again."""

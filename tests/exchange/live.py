@@ -236,7 +236,7 @@ class LiveHub:
 
     def publish(self, changed: dict[str, bytes]) -> int:
         """Load a directory beside the running hub, as the operator does; gives its entry's index."""
-        index = load_repository(self.data, self.keystore, self.files | changed, self.moment())
+        index = load_repository(self.data, self.keystore, self.files | changed, self.moment()).index
         self.files |= changed
         return index
 

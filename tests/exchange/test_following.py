@@ -257,7 +257,7 @@ def test_a_crash_after_any_call(scene: Scene) -> None:
 class _Failing(MemoryStore):
     """A store whose disk is full."""
 
-    def save(self, openings: Any, checkpoints: dict[str, str]) -> None:
+    def save(self, openings: Any, checkpoints: dict[str, str], generation: int = 1) -> None:
         raise BaridError(f"no space for {len(openings)} openings, {len(checkpoints)} checkpoints")
 
 

@@ -190,7 +190,7 @@ def test_published_between_two_calls_is_no_alarm(history: History) -> None:
             expires = history.clock() + timedelta(days=300)
             files = hub.files | hub.signed_member("ml", 2, expires)
             data = history.folder / "hub"
-            published.append(load_repository(data, hub.keystore, files, history.clock()))
+            published.append(load_repository(data, hub.keystore, files, history.clock()).index)
             history.ledger.catch_up()
         return await forward(request)
 

@@ -169,5 +169,5 @@ def test_a_first_root_by_mistake(
         assert not (fresh.data / ROOT_FILE).exists()
         with pytest.raises(ConfigurationError, match="no directory is loaded"):
             open_ledger(fresh.data, fresh.keystore, fresh.now_unix)
-    assert load_repository(fresh.data, fresh.keystore, fresh.files, now()) == 0
+    assert load_repository(fresh.data, fresh.keystore, fresh.files, now()).index == 0
     assert (fresh.data / ROOT_FILE).read_bytes() == fresh.files["metadata/1.root.json"]

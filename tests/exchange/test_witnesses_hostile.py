@@ -13,8 +13,8 @@ import pytest
 
 from broker.db import reading
 from broker.hub.directory_log import Operate
+from broker.hub.generations import load_signers
 from broker.hub.logbook import read_head
-from broker.hub.setup import load_signers
 from broker.hub.witnessing import ROUND_SECONDS
 from broker.node.freshness import Standing, freshness_of
 from broker.node.home import WITNESS_KEY_NAME

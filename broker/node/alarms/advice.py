@@ -42,6 +42,11 @@ ADVICE: Final[Mapping[AlarmKind, Said]] = {
         "Demandez à l'expéditeur de l'envoyer de nouveau.",
         "اطلب من المرسل أن يعيد إرسالها.",
     ),
+    AlarmKind.NEW_LOGS: Said(
+        "Nothing needs to be done; tell people that bulletins which were on their way arrive later.",
+        "Il n'y a rien à faire ; prévenez que les bulletins en chemin arriveront plus tard.",
+        "لا حاجة إلى أي إجراء، وأخبر العاملين أن النشرات التي كانت في الطريق ستصل متأخرة.",
+    ),
     AlarmKind.RESTORED: Said(
         "Compare what the desk did since the backup with what its people remember; if they did not do it,"
         " change the desk's keys.",

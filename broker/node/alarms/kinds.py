@@ -36,6 +36,8 @@ class AlarmKind(StrEnum):
     """An envelope between two desks is missing, or a place was given twice."""
     MISSED = "missed"
     """An envelope for an own desk expired before this node had it."""
+    NEW_LOGS = "new-logs"
+    """The council has closed the hub's logs and begun others; what nobody had answered is sent again."""
     RESTORED = "restored"
     """This node was restored from a backup, and the log shows what it did after that backup."""
     FOREIGN_SEALING_KEY = "foreign-sealing-key"
@@ -121,6 +123,7 @@ SEVERITY: Final[Mapping[AlarmKind, Severity]] = {
     AlarmKind.FINDING: Severity.CRITICAL,
     AlarmKind.GAP: Severity.SERIOUS,
     AlarmKind.MISSED: Severity.SERIOUS,
+    AlarmKind.NEW_LOGS: Severity.SERIOUS,
     AlarmKind.RESTORED: Severity.SERIOUS,
     AlarmKind.FOREIGN_SEALING_KEY: Severity.CRITICAL,
     AlarmKind.FOREIGN_ACKNOWLEDGEMENT: Severity.CRITICAL,
@@ -196,6 +199,7 @@ stays logged: that alarm is never over, and is quiet once acknowledged.)"""
 
 FACTS_ONLY: Final = LASTING - {AlarmKind.NOTICE_FAILED} | {
     AlarmKind.MISSED,
+    AlarmKind.NEW_LOGS,
     AlarmKind.RESTORED,
     AlarmKind.FOREIGN_ACKNOWLEDGEMENT,
     AlarmKind.FOREIGN_ENVELOPE,

@@ -58,6 +58,11 @@ TITLES: Final[Mapping[AlarmKind, Said]] = {
         "Un bulletin a expiré avant d'arriver à ce nœud",
         "انتهت صلاحية نشرة قبل أن تصل إلى هذه العقدة",
     ),
+    AlarmKind.NEW_LOGS: Said(
+        "The council has begun new logs; what had no answer is sent again",
+        "Le conseil a ouvert de nouveaux registres ; ce qui est resté sans réponse est renvoyé",
+        "بدأ المجلس سجلات جديدة، وما لم يُجب عنه يُرسل من جديد",
+    ),
     AlarmKind.RESTORED: Said(
         "This node was restored from a backup",
         "Ce nœud a été restauré à partir d'une sauvegarde",

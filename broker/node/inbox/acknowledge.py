@@ -90,8 +90,10 @@ def note_answer(
     )
 
 
-def sign_answers(home: Home, desk: str, now: datetime) -> None:
+def sign_answers(home: Home, desk: str, origin: str, now: datetime) -> None:
     """Sign what a desk has to answer: a statement for each sender, result and reason, 100 items each.
+
+    What came by a closed log is answered by nobody any more: its sender sends it again.
 
     The statements are stored before any of them is sent: after a crash the same bytes go out again,
     and the hub knows them by their hash. After half a day they are given up and signed anew: where the
@@ -99,7 +101,9 @@ def sign_answers(home: Home, desk: str, now: datetime) -> None:
     """
     _give_up_stale(home, desk, now)
     answer = tables.answer
-    unsigned = (answer.c.desk == desk) & answer.c.acknowledgement.is_(None)
+    unsigned = (
+        (answer.c.desk == desk) & (answer.c.origin == origin) & answer.c.acknowledgement.is_(None)
+    )
     with reading(home.engine) as connection:
         rows = connection.execute(
             select(answer).where(unsigned).order_by(answer.c.answer_id).limit(_SIGNED_AT_ONCE)

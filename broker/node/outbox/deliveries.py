@@ -19,6 +19,7 @@ from broker.node.outbox.state import (
     DELIVERY_TRANSITIONS,
     DeliveryState,
     move_delivery,
+    move_to_new_log,
     resend_delivery,
 )
 from schemas.loader import dump_json, load_json
@@ -128,6 +129,18 @@ def queue_again(connection: Connection, key: DeliveryKey, at: datetime) -> None:
     values: dict[str, Any] = {"state": state, "envelope_id": None}
     connection.execute(update(tables.delivery).where(_is(key)).values(values))
     _write_step(connection, key, Step(state, at, "resent"))
+
+
+def queue_for_new_log(connection: Connection, key: DeliveryKey, at: datetime, reason: str) -> None:
+    """Queue a delivery again because the log in which it was accepted was closed before its desk answered.
+
+    Raises:
+        TransitionForbidden: it was not accepted, or has an answer.
+    """
+    state = move_to_new_log(state_of(connection, key))
+    values: dict[str, Any] = {"state": state, "envelope_id": None}
+    connection.execute(update(tables.delivery).where(_is(key)).values(values))
+    _write_step(connection, key, Step(state, at, reason))
 
 
 def carry(connection: Connection, key: DeliveryKey, envelope_id: str) -> None:

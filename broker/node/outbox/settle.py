@@ -176,6 +176,10 @@ def note_problem(home: Home, envelope_id: str, problem: Problem, now: datetime) 
             give_up(connection, row)
             end_unsent(connection, row.desk, row.bulletin_id, now)
             return
+        if problem.word == "log-closed":
+            # Accepted, and its receipt never came: a new envelope goes to those who have not answered.
+            give_up(connection, row)
+            return
         values = _pause(row, now)
         if problem.word in _RESEAL:
             values["must_seal"] = 1

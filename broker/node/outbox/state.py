@@ -66,7 +66,10 @@ OUTBOX_TRANSITIONS: Final[dict[OutboxState, frozenset[OutboxState]]] = {
             OutboxState.EXPIRED,
         }
     ),
-    OutboxState.ACCEPTED: frozenset({OutboxState.ANSWERED, OutboxState.EXPIRED}),
+    # Its log was closed before all had answered: they get others, with other ids.
+    OutboxState.ACCEPTED: frozenset(
+        {OutboxState.ANSWERED, OutboxState.EXPIRED, OutboxState.ABANDONED}
+    ),
     # A later answer: read after delivered.
     OutboxState.ANSWERED: frozenset({OutboxState.ANSWERED}),
     OutboxState.REFUSED: frozenset(),
@@ -152,6 +155,13 @@ def move_delivery(now: DeliveryState, then: DeliveryState) -> DeliveryState:
     if then not in DELIVERY_TRANSITIONS[now]:
         raise TransitionForbidden(f"a delivery does not go from {now} to {then}")
     return then
+
+
+def move_to_new_log(now: DeliveryState) -> DeliveryState:
+    """Return `queued`, since the log was closed. Raises TransitionForbidden where nothing is owed."""
+    if now not in {DeliveryState.ACCEPTED, DeliveryState.WITNESSED}:
+        raise TransitionForbidden(f"a delivery that is {now} is not sent again in a new log")
+    return DeliveryState.QUEUED
 
 
 def resend_delivery(now: DeliveryState) -> DeliveryState:

@@ -188,7 +188,9 @@ def openings(bench: Bench) -> tuple[Opening, ...]:
 def watch(bench: Bench, desk: str = "ly/main") -> None:
     """Look at all of the exchange log."""
     size = len(bench.world.items)
-    note_openings(bench.home, desk, openings(bench), size, bench.world.now)
+    note_openings(
+        bench.home, desk, openings(bench), bench.world.exchange_log.origin, size, bench.world.now
+    )
     assert watched_size(bench.home, desk) == size
 
 

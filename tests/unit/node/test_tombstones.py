@@ -19,7 +19,7 @@ from tests.unit.node.world import new_id
 @pytest.fixture
 def watching(reader: Reader) -> Reader:
     """tn/main's inbox, of a node that has looked at the log before, and so has a cursor."""
-    note_openings(reader.home, "tn/main", (), 0, reader.world.now)
+    note_openings(reader.home, "tn/main", (), reader.world.exchange_log.origin, 0, reader.world.now)
     return reader
 
 
