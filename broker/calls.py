@@ -52,6 +52,18 @@ def tls_context(trust_pem: str) -> ssl.SSLContext:
     return context
 
 
+class LogClosed(BaridError):
+    """The log asked for is closed: another generation follows it.
+
+    Args:
+        note: its last checkpoint, as note text.
+    """
+
+    def __init__(self, note: str) -> None:
+        self.note = note
+        super().__init__("the council has closed this log")
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
     """One way to be heard: where the hub may answer, and the request key by which it may know the desk."""

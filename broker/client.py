@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 import httpx
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from broker.calls import (
     ANSWER_BYTES_MAX,
@@ -23,7 +23,9 @@ from broker.calls import (
     SignedCalls,
     read_answer,
 )
+from broker.calls import LogClosed as LogClosed
 from broker.calls import tls_context as tls_context
+from broker.event_stream import ranks
 from schemas.errors import BaridError, ParseError, Problem
 from schemas.governance import Publication, Published
 from schemas.limits import (
@@ -45,7 +47,6 @@ from schemas.receipts import (
     Receipt,
     SealingKeyStatements,
 )
-from schemas.scalars import Message
 from schemas.statements import Statement
 
 DOWNLOAD_PIECE_BYTES: Final = 64 * 1024
@@ -58,11 +59,6 @@ which brings hundreds of files, may have as long."""
 _SILENCE_SECONDS: Final = 45.0
 """An event stream that says nothing for so long is cut: the hub gives a sign of life every 15 seconds."""
 
-_EVENT_BYTES_MAX: Final = 1024
-"""Bytes of one event: a word and a rank."""
-
-_WAITING: Final = b"event: waiting\ndata: "
-
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/([0-9]{1,16})", re.ASCII)
 _NULLABLE: Final = frozenset({"release"})
 
@@ -71,24 +67,6 @@ Model = TypeVar("Model", bound=BaseModel)
 
 class TrustFileAbsent(BaridError):
     """The hub does not have a trust file that was asked for."""
-
-
-class LogClosed(BaridError):
-    """The log asked for is closed: another generation follows it.
-
-    Args:
-        note: its last checkpoint, as note text.
-    """
-
-    def __init__(self, note: str) -> None:
-        self.note = note
-        super().__init__("the council has closed this log")
-
-
-class _Waiting(Message):
-    """What an event says: the rank of the most urgent envelope that waits (0 is flash)."""
-
-    rank: Annotated[int, Field(ge=0, le=3)]
 
 
 class HubClient(SignedCalls):
@@ -144,7 +122,7 @@ class HubClient(SignedCalls):
         path = f"/v1/desks/{desk}/events"
         asked = self.asked("GET", path, fields=fields, timeout_seconds=_SILENCE_SECONDS)
         async with asked as answer:
-            yield _ranks(answer)
+            yield ranks(answer)
 
     async def body(self, sender: str, envelope_id: str) -> bytes:
         """The ciphertext of an envelope's body."""
@@ -387,23 +365,6 @@ def _text(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise ParseError("a checkpoint is UTF-8") from error
-
-
-async def _ranks(answer: httpx.Response) -> AsyncIterator[int]:
-    """Read the events `waiting` of a stream (WHATWG HTML, section 9.2); others are passed over.
-
-    Raises:
-        ParseError: an event has no end, or not the form of one.
-    """
-    unfinished = b""
-    async for piece in answer.aiter_raw():
-        *events, unfinished = (unfinished + piece).split(b"\n\n")
-        if len(unfinished) > _EVENT_BYTES_MAX:
-            raise ParseError("the hub sends an event without end")
-        for event in events:
-            if event.startswith(_WAITING):
-                data = event.removeprefix(_WAITING)
-                yield parse(_Waiting, data, _EVENT_BYTES_MAX).rank
 
 
 def _offset(answer: httpx.Response, size: int) -> int:

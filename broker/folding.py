@@ -16,7 +16,7 @@ from keys.derivation import sha256_hex
 from keys.history import DirectoryHistory, Finding
 from keys.tuf_files import ExactName, Fetch, TrustFileMissing
 from schemas.directory import Logs
-from schemas.entries import DirectoryPublished, parse_directory_entry
+from schemas.entries import DirectoryPublished, TreeHead, parse_directory_entry
 from schemas.errors import ParseError, Problem, VerificationError
 from schemas.limits import OPENINGS_PAGE_MAX
 from schemas.receipts import Opening, OpeningsPage
@@ -63,6 +63,11 @@ class DirectoryFold:
     def root(self) -> bytes:
         """The root, 32 bytes, of the entries that were folded."""
         return root(self.history.size, reader_from_tiles(self._read_tile, self.history.size))
+
+    @property
+    def tree(self) -> TreeHead:
+        """Size and root of the entries that were folded."""
+        return TreeHead(size=self.history.size, root=self.root().hex())
 
     def check(self, openings: Sequence[Opening], signed: bytes) -> None:
         """Check that the entries which follow make a tree with a root that was signed.

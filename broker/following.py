@@ -272,11 +272,9 @@ class Follower:
         else:
             await self._grow(texts)
         logs = await self._fold.next_logs()
-        own = self.history.size, self._fold.root()
         newest = self.exchange_checkpoint
-        closed = check_succession(
-            self._logs, logs, _tree(*own), _tree(newest.size, newest.root), self._witnessed_size()
-        )
+        own = TreeHead(size=newest.size, root=newest.root.hex())
+        closed = check_succession(self._logs, logs, self._fold.tree, own, self._witnessed_size())
         if max(closed.exchange.size, newest.size) <= kept.size:
             # Nothing is lost: whatever else ended there would be another log.
             end = _checkpoint_of(closed.exchange)
@@ -391,10 +389,6 @@ class Follower:
 def cosigned_name(log: str, generation: int) -> str:
     """Under which name the store keeps what this party cosigned last of a log, where it is a witness."""
     return f"{log} cosigned" if generation == 1 else f"{log} {generation} cosigned"
-
-
-def _tree(size: int, root: bytes) -> TreeHead:
-    return TreeHead(size=size, root=root.hex())
 
 
 def _checkpoint_of(closed: ClosedLog) -> Checkpoint:

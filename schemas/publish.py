@@ -24,6 +24,7 @@ from schemas.entries import DirectoryEntry, ExchangeEntry
 from schemas.envelope import Envelope, Header, SealedPart
 from schemas.errors import PROBLEMS
 from schemas.governance import Publication, Published
+from schemas.lost_entries import GivenBack, LostEntries
 from schemas.receipts import (
     EnvelopeStatus,
     InboxPage,
@@ -54,10 +55,12 @@ MESSAGES: Final[dict[str, type[BaseModel]]] = {
     "envelope": Envelope,
     "envelope_status": EnvelopeStatus,
     "exchange_entry": ExchangeEntry,
+    "given_back": GivenBack,
     "header": Header,
     "hub_description": HubDescription,
     "inbox_page": InboxPage,
     "invitation": Invitation,
+    "lost_entries": LostEntries,
     "member": MemberFile,
     "opening": Opening,
     "openings_page": OpeningsPage,

@@ -119,8 +119,49 @@ def load(
     settings = load_hub(data)
     files = _read_repository(path) if path.is_dir() else _read_publication(path, settings.exchange)
     keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the hub's keystore"))
-    index = load_repository(data, keystore, files, utc_now())
-    say(f"The directory is published: entry {index} of the directory log, from {len(files)} files.")
+    loaded = load_repository(data, keystore, files, utc_now())
+    if loaded.is_new_log:
+        say(f"The old logs are closed; generation {loaded.generation} begins with this directory.")
+        say("Next: `barid hub serve`. Members follow by themselves.")
+        return
+    said = f"entry {loaded.index} of the directory log, from {len(files)} files"
+    say(f"The directory is published: {said}.")
+
+
+@app.command(
+    "new-origins",
+    epilog="""\
+Example:
+
+  barid hub new-origins --data HUB
+
+Then give HUB/new-origins.json to the governors, for `barid trust propose --new-origins`.""",
+)
+def new_origins(data: Data) -> None:
+    """Prepare new logs after a loss: make their keys, say how the old ones end; the hub does not serve."""
+    from broker.hub.setup import open_ledger
+    from broker.hub.succession import NEXT_FILE, prepare_next
+    from keys.keystore import Keystore
+
+    keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the hub's keystore"))
+    ledger = open_ledger(data, keystore, lambda: int(utc_now().timestamp()))
+    try:
+        sizes = [head.size for head in ledger.heads()]
+        logs = prepare_next(data, keystore, ledger).logs
+    finally:
+        ledger.close()
+    closed = logs.previous[-1]
+    ends = (("directory", closed.directory, sizes[0]), ("exchange", closed.exchange, sizes[1]))
+    for name, ended, here in ends:
+        lost = f"; {ended.size - here} of them are lost here" if ended.size > here else ""
+        say(f"The {name} log {ended.origin} ends with {ended.size} entries{lost}.")
+        say(f"  root {ended.root}")
+    say(f"Generation {logs.generation} follows it.")
+    say()
+    say("Compare both sizes and roots with what members and the auditor verified: no log may end")
+    say("before a tree that witnesses cosigned.")
+    say(f"Next: give {data / NEXT_FILE} to the governors, for `barid trust propose --new-origins`;")
+    say("then `barid hub load` what they publish.")
 
 
 def _read_publication(file: Path, exchange: str) -> dict[str, bytes]:

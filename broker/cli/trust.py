@@ -36,6 +36,7 @@ from broker.cli.trust_files import (
     read_governors,
     read_requests,
     shipped,
+    with_new_logs,
     with_witnesses,
 )
 from schemas.directory import Council, HubDescription
@@ -269,6 +270,8 @@ Examples:
 
   barid trust propose --from DRAFT --data TN --request MT/member-request.json --out proposal.json
 
+  barid trust propose --data TN --new-origins new-origins.json --out proposal.json
+
 Then k governors sign it (`barid trust sign`).""",
 )
 def propose(
@@ -288,6 +291,15 @@ def propose(
     request: Requests = None,
     witness: WitnessFiles = None,
     quorum: WitnessQuorum = None,
+    new_origins: Annotated[
+        Path | None,
+        typer.Option(
+            "--new-origins",
+            exists=True,
+            dir_okay=False,
+            help="The hub's new-origins.json: close both logs, and begin others.",
+        ),
+    ] = None,
     days: Days = DIRECTORY_DAYS,
 ) -> None:
     """Propose another council, other access rules, or further members; shows what that changes."""
@@ -296,6 +308,8 @@ def propose(
     opened = opened_directory(data, directory, invitation)
     files = council_files(opened.directory) if source is None else read_draft(source)
     files = replace(files, council=with_witnesses(files.council, witness or (), quorum))
+    if new_origins is not None:
+        files = replace(files, council=with_new_logs(files.council, new_origins))
     parts = opened.directory.member_parts.items()
     versions = {member: part.metadata.version for member, part in parts}
     now = utc_now()

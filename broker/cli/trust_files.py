@@ -114,6 +114,29 @@ def with_witnesses(council: Council, files: Iterable[Path], quorum: int | None) 
         raise ConfigurationError(f"these witnesses do not fit: {error}") from error
 
 
+def with_new_logs(council: Council, path: Path) -> Council:
+    """Put the logs that a hub is to begin into a council; its own are closed.
+
+    Args:
+        council: as it was.
+        path: `new-origins.json`, as `barid hub new-origins` wrote it.
+
+    Raises:
+        ConfigurationError: it is none of this exchange, or does not follow the council's logs.
+    """
+    try:
+        read = parse(HubDescription, read_file(path), TRUST_FILE_BYTES_MAX)
+    except ParseError as error:
+        raise ConfigurationError(
+            f"{path} is not what `barid hub new-origins` writes: {error}"
+        ) from error
+    if read.exchange != council.exchange:
+        raise ConfigurationError(f"{path} is of {read.exchange}, not of {council.exchange}")
+    if read.logs.previous[:-1] != council.logs.previous or not read.logs.previous:
+        raise ConfigurationError(f"{path} does not follow the logs of this council: make it anew")
+    return council.model_copy(update={"logs": read.logs})
+
+
 def read_requests(
     paths: Iterable[Path], versions: dict[str, int] | None = None
 ) -> list[MemberRequest]:

@@ -11,7 +11,8 @@ from typing import Literal
 
 from sqlalchemy import insert, select
 
-from broker.hub.ledger import Answer, Batch, read_trust_file
+from broker.hub.ledger import Answer, Batch
+from broker.hub.stored import read_trust_file
 from broker.hub.tables import sealing_key
 from broker.tlog.merkle import leaf_hash
 from keys.dsse import pae_sha256

@@ -35,9 +35,10 @@ from broker.hub.generations import (
     history_of_closed,
     load_signers,
 )
-from broker.hub.ledger import Ledger, Signers
+from broker.hub.ledger import Ledger
 from broker.hub.logbook import read_head
 from broker.hub.setup import ROOT_FILE, anchor_of
+from broker.hub.signers import Signers
 from broker.hub.vouching import vouched
 from broker.settings import HubSettings, load_hub
 from keys.directory import Directory

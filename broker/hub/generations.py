@@ -16,8 +16,9 @@ from sqlalchemy import Engine, insert
 
 from broker.db import migrate, open_sqlite, reading, writing
 from broker.hub import migrations
-from broker.hub.ledger import Signers, fold_directory
 from broker.hub.logbook import LogName
+from broker.hub.signers import Signers
+from broker.hub.stored import fold_directory
 from broker.hub.tables import log_head
 from broker.tlog.checkpoint import Checkpoint, sign_checkpoint
 from broker.tlog.cosignature import MlDsa44CosignatureSigner

@@ -21,18 +21,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from broker.db import reading, writing
 from broker.hub.anchor import Anchor
 from broker.hub.logbook import Head, LogWriter, LostRace, Prover, read_head, why_behind
-from broker.hub.tables import entry, nonce, signed_beyond, trust_file
+from broker.hub.signers import Closed, Signers
+from broker.hub.stored import fold_directory
+from broker.hub.tables import nonce, signed_beyond
 from broker.tlog.checkpoint import parse_checkpoint_text
-from broker.tlog.note import NoteSigner, parse_note
+from broker.tlog.note import parse_note
 from keys.history import DirectoryHistory, DirectoryState
-from keys.repository import TrustSigner
-from keys.tuf_files import TrustFileMissing
-from schemas.directory import ClosedLogs, LogKeys, Logs
 from schemas.entries import TreeHead
 from schemas.errors import ConfigurationError, Problem
-from schemas.limits import STATEMENT_BYTES_MAX
-from schemas.loader import parse
-from schemas.statements import Statement
 
 _DISK_FAILED: Final = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -42,12 +38,6 @@ _DISK_FAILED: Final = frozenset(
 # Built once: to build a statement takes SQLAlchemy several times as long as to run it.
 _REMEMBER: Final = insert(nonce).prefix_with("OR IGNORE")
 _FORGET: Final = delete(nonce).where(nonce.c.expires < bindparam("now"))
-_ENTRIES_FROM: Final = (
-    select(entry)
-    .where(entry.c.log == "directory", entry.c.entry_index >= bindparam("known"))
-    .order_by(entry.c.entry_index)
-)
-
 _RESTORING: Final = "nothing is signed: docs/operations.md, Restoring a hub"
 
 _STATEMENTS_KEPT_MAX: Final = 64
@@ -64,37 +54,6 @@ class Work(Protocol):
 
     def apply(self, batch: Batch) -> Answer:
         """Write within the batch's transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signers:
-    """The hub's keys: for a generation's two logs, Ed25519 first, then ML-DSA-44; online for TUF's."""
-
-    directory: tuple[NoteSigner, ...]
-    exchange: tuple[NoteSigner, ...]
-    online: TrustSigner
-    generation: int = 1
-
-    @property
-    def origins(self) -> tuple[str, str]:
-        """Of the directory log, of the exchange log."""
-        return self.directory[0].key.name, self.exchange[0].key.name
-
-    def logs(self, previous: tuple[ClosedLogs, ...] = ()) -> Logs:
-        """The logs as the council names them, after those that it has closed."""
-        return Logs(
-            generation=self.generation,
-            directory=_log_keys(self.directory),
-            exchange=_log_keys(self.exchange),
-            previous=previous,
-        )
-
-
-def _log_keys(signers: tuple[NoteSigner, ...]) -> LogKeys:
-    ed25519, ml_dsa_44 = signers
-    return LogKeys(
-        origin=ed25519.key.name, ed25519=ed25519.key.public, ml_dsa_44=ml_dsa_44.key.public
-    )
 
 
 class Batch:
@@ -176,14 +135,6 @@ class Committed:
 
     connection: Connection
     prover: Prover
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The logs of a generation that the council has closed: readable, and signed no more."""
-
-    engine: Engine
-    signers: Signers
 
 
 class Ledger:
@@ -395,23 +346,6 @@ class Ledger:
         return Problem("busy", "the database did not take the batch; nothing was written")
 
 
-def fold_directory(connection: Connection, history: DirectoryHistory) -> Head:
-    """Fold what a database's directory log has beyond a history into it. Returns the log's head."""
-    known, head = history.newest.size, read_head(connection, "directory")
-    if head.size == known:
-        return head
-    for row in connection.execute(_ENTRIES_FROM, {"known": known}):
-        statement = None if row.statement is None else read_statement(row.statement)
-        history.apply(
-            row.entry_index,
-            row.leaf.hex(),
-            row.entry,
-            statement,
-            lambda name, limit: read_trust_file(connection, name, limit),
-        )
-    return head
-
-
 def why_signed_beyond(connection: Connection) -> str:
     """Why a hub must sign nothing: members showed that it had signed more. Empty where they did not."""
     for row in connection.execute(select(signed_beyond)):
@@ -433,21 +367,3 @@ def _driver_sql(
 
 def _finish(result: Any, committed: Committed) -> Any:
     return result if isinstance(result, Problem) else result(committed)
-
-
-def read_statement(data: bytes) -> Statement:
-    """Read a stored statement."""
-    return parse(Statement, data, 2 * STATEMENT_BYTES_MAX)
-
-
-def read_trust_file(connection: Connection, name: str, size_bytes_max: int) -> bytes:
-    """Read a stored TUF file.
-
-    Raises:
-        TrustFileMissing: the hub does not have it, or it is over its limit.
-    """
-    query = select(trust_file.c.data).where(trust_file.c.name == name)
-    data: bytes | None = connection.execute(query).scalar()
-    if data is None or len(data) > size_bytes_max:
-        raise TrustFileMissing(name)
-    return data

@@ -12,8 +12,9 @@ from typing import Final
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
-from broker.hub.ledger import Ledger, read_trust_file
+from broker.hub.ledger import Ledger
 from broker.hub.logbook import LogName, LogWriter, read_head, why_behind
+from broker.hub.stored import read_trust_file
 from broker.hub.tables import (
     carried_bulletin,
     carried_envelope,

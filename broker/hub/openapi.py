@@ -89,10 +89,11 @@ CALLS: Final[Mapping[str, Call]] = {
     "post_envelope": Call(
         {201: (_JSON, "receipt.v1.json")},
         (
-            "not-sender", "access-denied", "id-taken", "bulletin-differs", "stale-directory", "stale-key",
-            "created-skew", "attachments-missing", "slots-differ", "slot-hash", "body-hash",
-            "statement-signature", "wrong-exchange", "lifetime", "unknown-recipient", "original-unknown",
-            "original-withdrawal", "original-desks", "directory-invalid", "refusal-rate",
+            "not-sender", "access-denied", "id-taken", "log-closed", "bulletin-differs",
+            "stale-directory", "stale-key", "created-skew", "attachments-missing", "slots-differ",
+            "slot-hash", "body-hash", "statement-signature", "wrong-exchange", "lifetime",
+            "unknown-recipient", "original-unknown", "original-withdrawal", "original-desks",
+            "directory-invalid", "refusal-rate",
         ),
         "envelope.v1.json",
     ),
@@ -129,6 +130,13 @@ CALLS: Final[Mapping[str, Call]] = {
         {200: (_JSON, "published.v1.json")},
         ("wrong-exchange", "publication", "publication-rate"),
         "publication.v1.json",
+    ),
+    "post_lost_entries": Call(
+        {200: (_JSON, "given_back.v1.json")},
+        (
+            "wrong-exchange", "not-sender", "inclusion", "entry-invalid", "directory-invalid", "place",
+        ),
+        "lost_entries.v1.json",
     ),
     "get_trust_file": Call({200: (_BYTES, "")}),
     "put_attachment": Call(

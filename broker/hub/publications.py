@@ -16,7 +16,9 @@ from sqlalchemy import Connection, bindparam, insert, select
 from tuf.api.metadata import Targets
 
 from broker.hub.directory_log import append_entry
-from broker.hub.ledger import Answer, Batch, Signers, read_trust_file
+from broker.hub.ledger import Answer, Batch
+from broker.hub.signers import Signers
+from broker.hub.stored import read_trust_file
 from broker.hub.tables import trust_file
 from broker.hub.vouching import store_timestamp
 from broker.policy.admission import rules_of

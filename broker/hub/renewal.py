@@ -16,9 +16,10 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker.db import reading
-from broker.hub.ledger import Answer, Batch, Ledger, Signers
+from broker.hub.ledger import Answer, Batch, Ledger
 from broker.hub.publications import Shelf, draft, log
 from broker.hub.sequencer import Sequencer
+from broker.hub.signers import Signers
 from broker.hub.vouching import store_timestamp, vouched
 from schemas.errors import BaridError
 

@@ -25,8 +25,9 @@ from broker.hub.generations import (
     open_database,
     open_logs,
 )
-from broker.hub.ledger import Closed, Ledger
+from broker.hub.ledger import Ledger
 from broker.hub.publications import Publish
+from broker.hub.signers import Closed
 from broker.hub.succession import Loaded, begin_next, names_next_logs
 from broker.settings import HubSettings, load_hub, save_hub, write_whole
 from keys.keystore import Keystore

@@ -11,9 +11,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, or_, select
 
 from broker.hub.acknowledgements import is_withdrawn
-from broker.hub.ledger import read_statement
 from broker.hub.logbook import Head, Prover, tile_reader
 from broker.hub.relay import entry_receipt, envelope_receipt
+from broker.hub.stored import read_statement
 from broker.hub.tables import (
     EXPIRED_UNANSWERED,
     answer,

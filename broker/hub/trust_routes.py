@@ -8,8 +8,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from broker.hub.ledger import read_trust_file
 from broker.hub.requests import FRESH, caller_of, hub_of, json_answer
+from broker.hub.stored import read_trust_file
 from broker.serving import read_body
 from keys.requests import check_digest
 from keys.tuf_files import TrustFileMissing

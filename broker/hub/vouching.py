@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, delete, insert
 from tuf.api.metadata import Snapshot, Timestamp
 
-from broker.hub.ledger import read_trust_file
+from broker.hub.stored import read_trust_file
 from broker.hub.tables import trust_file
 from keys.derivation import sha256_hex
 from keys.repository import TIMESTAMP_NAME, TrustSigner, sign_timestamp

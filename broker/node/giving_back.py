@@ -7,8 +7,10 @@ believes its own signatures, so that any member can give back; each gives what o
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import select
 
@@ -24,12 +26,15 @@ from broker.tlog.note import parse_note
 from keys.directory_files import make_directory_file
 from keys.tuf_files import TrustFileMissing
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
+from schemas.errors import HubUnreachable, ParseError, Problem
 from schemas.limits import LOST_ENVELOPES_MAX, STATEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.lost_entries import LostEntries, LostEnvelope
 from schemas.problems import PROBLEM_BYTES_MAX
 from schemas.receipts import Receipt
 from schemas.statements import Statement
+
+_LOG: Final = logging.getLogger("barid.node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +48,20 @@ class ClosedExchange:
 async def give_back_directory(home: Home, line: Line) -> None:
     """Show the hub the newest checkpoints that this node verified, and what it lacks of the directory log.
 
-    A hub that has signed more than it has signs nothing from then on, and its operator is told.
+    A hub that has signed more than it has signs nothing from then on, and its operator is told. One that
+    takes nothing is asked again at the next contact.
 
     Args:
         home: the node's home.
         line: to the hub.
-
-    Raises:
-        Problem, HubUnreachable: what the hub answers.
     """
+    try:
+        await _give_back_directory(home, line)
+    except (Problem, ParseError, HubUnreachable) as error:
+        _LOG.warning("nothing was given back to the hub: %s", type(error).__name__)
+
+
+async def _give_back_directory(home: Home, line: Line) -> None:
     store = NodeFollowStore(home.engine)
     generation = line.follower.generation
     kept = await asyncio.to_thread(lambda: {log: store.checkpoint(log) for log in LOGS})

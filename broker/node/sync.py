@@ -217,18 +217,11 @@ class Sync:
             findings = await self._line.refresh()
         except Problem as problem:
             if problem.word == "inconsistent-log":
-                await self._give_back()
+                await give_back_directory(self._home, self._line)
             raise
         await self._note_findings(findings)
         if await asyncio.to_thread(self._vouching.note):
             self._wake_outboxes()
-
-    async def _give_back(self) -> None:
-        """Show the hub what it had signed before: if its disk is an old one, it learns that here."""
-        try:
-            await give_back_directory(self._home, self._line)
-        except (Problem, ParseError, HubUnreachable) as error:
-            _LOG.warning("nothing was given back to the hub: %s", type(error).__name__)
 
     async def _cosign(self) -> None:
         """Cosign as a witness; what goes wrong there keeps no desk waiting."""

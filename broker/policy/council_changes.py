@@ -27,7 +27,11 @@ def council_changes(before: Council | None, after: Council) -> Iterator[Change]:
     yield from _members(before.members if before else {}, after.members)
     yield from _groups(before.groups if before else {}, after.groups)
     yield from _witnesses(before, after)
+    yield from _new_logs(before, after)
     old, new = _rest(before), _rest(after)
+    if before is not None and before.logs.generation != after.logs.generation:
+        old.pop("logs")
+        new.pop("logs")
     for path, was, will in plain_differences(old, new):
         text = f"{path}: {will} (before: {was})" if before else f"{path}: {will}"
         yield Change("council", "-", text)
@@ -138,6 +142,22 @@ def _witnesses(before: Council | None, after: Council) -> Iterator[Change]:
     elif old is None or (old.quorum, len(was)) != (new.quorum, len(will)):
         text = f"{new.quorum} of {len(will)} witnesses must cosign the logs"
         yield Change("council", "-", text)
+
+
+def _new_logs(before: Council | None, after: Council) -> Iterator[Change]:
+    """Say how logs end that the council closes, and which follow."""
+    if before is None or before.logs.generation == after.logs.generation:
+        return
+    for closed in after.logs.previous[len(before.logs.previous) :]:
+        for name, log in (("directory", closed.directory), ("exchange", closed.exchange)):
+            text = f"the {name} log {log.origin} is closed; it ends with {log.size} entries, root {log.root}"
+            yield Change("council", "-", text)
+    logs = after.logs
+    text = (
+        f"new logs begin, signed by other keys: generation {logs.generation}, {logs.directory.origin} and"
+        f" {logs.exchange.origin}; compare the ends with what members and the auditor verified"
+    )
+    yield Change("council", "-", text)
 
 
 def _cosigning(council: Council | None) -> Witnesses | None:

@@ -19,7 +19,7 @@ from broker.audit.report import AuditReport
 from broker.audit.seen import SeenStore
 from broker.audit.verify import verify_exchange
 from broker.db import reading
-from broker.hub.ledger import read_trust_file
+from broker.hub.stored import read_trust_file
 from keys.ceremony import online_signer
 from keys.repository import Governance, TrustSigner, named, sign_root, signed
 from keys.signing import SigningIdentity

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from broker.db import reading
@@ -24,7 +25,7 @@ from schemas.bulletin.vocabularies import Kind
 from schemas.directory import HubDescription, Invitation, Logs
 from schemas.errors import ConfigurationError
 from tests.exchange.forging import MemoryStore
-from tests.exchange.histories import MEMBERS, History
+from tests.exchange.histories import MEMBERS, Forward, History
 from tests.exchange.live import now
 from tests.exchange.nodes import document
 
@@ -268,6 +269,42 @@ def test_no_tree_that_was_cosigned_is_cut_off(restored: Restored) -> None:
     restored.history.open_hub()
     restored.work()
     assert restored.kinds("ly") == set()
+
+
+def test_an_unfinished_beginning_is_begun_anew(restored: Restored) -> None:
+    """A crash before the new database has its name leaves the old logs; what it left does no harm."""
+    restored.history._end_hub()
+    logs = restored.describe().logs
+    (restored.data / "hub.2.db.new").write_bytes(b"half of a database")
+    (restored.data / "hub.2.db.new-wal").write_bytes(b"half of its log")
+    restored.history.open_hub()
+    assert restored.history.ledger.generation == 1
+    restored.history._end_hub()
+    logs = restored.describe().logs
+    restored.load(restored.signed(logs))
+    restored.history.open_hub()
+    assert restored.history.ledger.generation == 2
+    assert list(restored.data.glob("*.new*")) == []
+
+
+def test_a_hub_that_says_closed_without_the_council(restored: Restored) -> None:
+    """Its word alone closes nothing: nodes stay with the logs that they follow, and raise an alarm."""
+    restored.work()
+
+    async def lie(request: httpx.Request, forward: Forward) -> httpx.Response:
+        answer = await forward(request)
+        if request.url.path.endswith("/checkpoint"):
+            answer.headers["Barid-Log-Closed"] = "2"
+        return answer
+
+    restored.history.wire.lie = lie
+    restored.work(rounds=2)
+    restored.history.wire.lie = None
+    assert {"hub-refuses-requests"} == restored.kinds("ly")
+    restored.send("ly", "ne")
+    restored.work(rounds=2)
+    assert len(restored.shown("ne")) == 1
+    assert restored.history.nodes["ne"].line.follower.generation == 1
 
 
 def test_fewer_governors_than_must_begin_no_logs(restored: Restored) -> None:

@@ -10,9 +10,10 @@ import pytest
 from broker.db import reading
 from broker.hub import publications
 from broker.hub.directory_log import Operate
-from broker.hub.ledger import Work, read_trust_file
+from broker.hub.ledger import Work
 from broker.hub.publications import Publish
 from broker.hub.setup import ROOT_FILE, load_repository, open_ledger
+from broker.hub.stored import read_trust_file
 from broker.policy.rules import default_texts
 from keys.ceremony import TrustSigner, init_repository, online_signer
 from keys.repository import TIMESTAMP_NAME, CouncilFiles, Governance

@@ -11,9 +11,9 @@ from tuf.api.metadata import Metadata, Snapshot, Timestamp
 
 from broker.db import reading, writing
 from broker.hub import renewal
-from broker.hub.ledger import read_trust_file
 from broker.hub.logbook import LogWriter
 from broker.hub.renewal import renew
+from broker.hub.stored import read_trust_file
 from broker.hub.tables import trust_file
 from keys.timestamps import TimestampFault, judge_timestamp
 from keys.tuf_files import metadata_name

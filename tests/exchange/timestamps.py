@@ -10,7 +10,8 @@ from datetime import datetime
 from tuf.api.metadata import Metadata, MetaFile, Timestamp
 
 from broker.db import reading
-from broker.hub.ledger import Ledger, read_trust_file
+from broker.hub.ledger import Ledger
+from broker.hub.stored import read_trust_file
 from keys.repository import TIMESTAMP_NAME, TrustSigner
 from keys.tuf_files import metadata_name
 from schemas.limits import TRUST_FILE_BYTES_MAX

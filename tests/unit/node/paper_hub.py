@@ -47,6 +47,7 @@ class PaperFollower:
         self.refreshed = 0
         self.told: TimestampCheck | None = None
         self.witnessed: dict[str, Witnessed] = {}
+        self.generation = 1
 
     @property
     def is_witnessed(self) -> bool:
@@ -218,7 +219,7 @@ class PaperClient(PaperFiles):
         self.announced.append(statement)
         self.world.announce(statement)
 
-    async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
+    async def openings(self, log: str, start: int, end: int, generation: int = 1) -> OpeningsPage:
         """Everything: a desk looks only at what concerns it."""
         self._call()
         last = min(end, start + self.openings_max)

@@ -85,6 +85,7 @@ _LOGS: dict[str, Any] = {
     "generation": 1,
     "directory": {"origin": "tripoli-test/directory/1", "ed25519": b64(32), "ml_dsa_44": b64(1312)},
     "exchange": {"origin": "tripoli-test/exchange/1", "ed25519": b64(32), "ml_dsa_44": b64(1312)},
+    "previous": [],
 }
 _IDENTITY: dict[str, Any] = {"ed25519": b64(32, 2), "ml_dsa_65": b64(1952, 2)}
 
@@ -180,6 +181,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "v": 1,
         "exchange": "tripoli-test",
         "files": {"metadata/2.targets.json": "e30="},
+    },
+    "given_back": {"directory": 7, "exchange": 12},
+    "lost_entries": _V
+    | {
+        "generation": 1,
+        "checkpoints": {"directory": "a checkpoint"},
+        "openings": [],
+        "files": {"metadata/2.targets.json": "e30="},
+        "envelopes": [],
     },
     "published": {"index": 7, "snapshot": {"version": 2, "sha256": "ab" * 32}},
     "sealing_key_statements": {"statements": [_signed()]},

@@ -159,7 +159,7 @@ def test_two_logs_have_two_origins(example: Example) -> None:
     """A council whose logs share an origin is refused."""
     plain = example("council")
     plain["logs"]["directory"]["origin"] = plain["logs"]["exchange"]["origin"]
-    with pytest.raises(ParseError, match="origins"):
+    with pytest.raises(ParseError, match="an origin is used once"):
         read("council", plain)
 
 
