@@ -6,6 +6,7 @@ with their keys or without; then everything works again, and what there is must 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import tempfile
@@ -324,7 +325,7 @@ class Histories(RuleBasedStateMachine):
             assert (reason, recipient in self.keyless) == ("cannot_open", True), (named, recipient)
             return
         if state == "refused":
-            assert member in self.restored, (named, reason)
+            assert member in self.restored or self._never_left(named, recipient), (named, reason)
             return
         assert state in ENDED, (named, recipient, state, reason)
         if recipient not in self.restored:
@@ -332,6 +333,14 @@ class Histories(RuleBasedStateMachine):
                 assert (state == "withdrawn") == (named in self.withdrawn), (named, recipient)
             was_read = named in self.opened[recipient]
             assert was_read == (state == "read" or (state, reason) == ("withdrawn", "read")), named
+
+    def _never_left(self, named: Named, recipient: str) -> bool:
+        """Whether it withdraws what turned out never to have left for that desk."""
+        original = json.loads(self.taken[named]).get("withdraws")
+        if original is None:
+            return False
+        states = self.history.nodes[named[0]].states(original)
+        return states.get(f"{recipient}/main") == ("withdrawn", "unsent")
 
     def _places_explain_everything(self) -> None:
         for node in self.history.nodes.values():
