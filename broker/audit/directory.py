@@ -22,7 +22,7 @@ from keys.directory import Directory
 from keys.dsse import pae_sha256
 from keys.history import DirectoryHistory
 from keys.history import Finding as HistoryFinding
-from schemas.directory import Invitation
+from schemas.directory import Invitation, Logs
 from schemas.entries import DeskSealingKey, DirectoryLogEntry, parse_directory_entry
 from schemas.errors import ConfigurationError, ParseError
 
@@ -65,13 +65,26 @@ class DirectoryAudit:
         )
         self._stopped = False
         self.history = DirectoryHistory(
-            invitation.exchange, invitation.root, invitation.logs.directory.origin
+            invitation.exchange, invitation.root, invitation.logs.first_directory_origin
         )
         self.heads: list[ExchangeHead] = []
         self.counts: Counter[str] = Counter()
         self.changes = ChangeLog(invitation.root)
         self._governance, self._rates = GovernanceWatch(), RateWatch()
         self._lapses = LapseWatch("directory")
+
+    def expect(self, logs: Logs, seen: Seen | None) -> None:
+        """Say which logs the council has to name, and what was verified of them before."""
+        self._logs, self._seen = logs, seen
+        self._times = EntryTimes(
+            "directory", None if seen is None else seen.directory, self._now, self._findings
+        )
+
+    def begin(self, logs: Logs, seen: Seen | None) -> None:
+        """Go on with the directory log of the next generation."""
+        self.history.begin(logs.directory.origin)
+        self.expect(logs, seen)
+        self.heads = []
 
     def remarks(self) -> tuple[Remark, ...]:
         """What breaks no rule, and people should look at."""
@@ -153,7 +166,7 @@ class DirectoryAudit:
 
     def _check_directory(self, index: int, directory: Directory) -> None:
         if directory.council.logs != self._logs:
-            self._report(index, "council-logs", "the council names other logs than the invitation")
+            self._report(index, "directory", "the council names other logs than the invitation")
         try:
             rules_of(directory)
         except ConfigurationError as error:

@@ -9,19 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from broker.audit.examining import Verdict
 from broker.audit.rules import RULES, Findings
-from broker.policy.admission import admit
-from keys.history import DirectoryState
 from schemas.acknowledgements import Result
 from schemas.entries import EnvelopeAccepted, EnvelopeRefused
 from schemas.envelope import Header
 from schemas.errors import PROBLEMS, Finality, Problem
-from schemas.statements import Statement
 
 _HISTORY_WORDS = frozenset(
     {"bulletin-differs", "original-unknown", "original-withdrawal", "original-desks"}
 )
 """Refusals that follow from earlier entries; all other final ones follow from the directory."""
+
+_CLOSED = -1
+"""The index of an id that was used in a closed log."""
 
 
 @dataclass(slots=True)
@@ -36,20 +37,13 @@ class AcceptedEnvelope:
     answers: dict[str, Result | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a signed envelope is judged by: its statement, the directory in force, the entry's time."""
-
-    statement: Statement
-    state: DirectoryState
-    at: datetime
-
-
 @dataclass(slots=True)
 class EnvelopeAudit:
     """Envelopes so far: who sent which id, bulletin and place, and where each went."""
 
     findings: Findings
+    is_whole: bool = True
+    """Whether all that was ever accepted is known: entries of a closed log may be lost."""
     accepted: dict[int, AcceptedEnvelope] = field(default_factory=dict)
     withdrawn: set[tuple[str, str, str]] = field(default_factory=set)  # sender, bulletin, desk
     _ids: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -64,7 +58,7 @@ class EnvelopeAudit:
         leaf: bytes,
         entry: EnvelopeAccepted,
         header: Header,
-        judgement: Judgement | None,
+        verdict: Verdict | None,
     ) -> None:
         """Check an accepted envelope, then remember it.
 
@@ -73,10 +67,10 @@ class EnvelopeAudit:
         3. Its id is used once, its bulletin has one content, and what it withdraws went to its desks.
 
         Args:
-            judgement: None if the statement or the directory is not at hand, which was reported.
+            verdict: None if the statement or the directory is not at hand, which was reported.
         """
-        if judgement is not None:
-            self._check_admission(index, entry, header, judgement)
+        if verdict is not None:
+            self._check_admission(index, entry, verdict)
         if tuple(recipient.desk for recipient in entry.recipients) != header.desks:
             self._report(index, "recipients", "the entry lists other desks than the header")
         self._take_places(index, entry)
@@ -87,7 +81,7 @@ class EnvelopeAudit:
         self._remember(index, leaf, header)
 
     def check_refused(
-        self, index: int, entry: EnvelopeRefused, header: Header, judgement: Judgement | None
+        self, index: int, entry: EnvelopeRefused, header: Header, verdict: Verdict | None
     ) -> None:
         """Check that a refusal has a final reason that holds, and that its id was not used."""
         self._take_id(index, header)
@@ -96,21 +90,33 @@ class EnvelopeAudit:
             self._report(index, "refusal-word", f"`{entry.problem}` is no final refusal")
         elif entry.problem in _HISTORY_WORDS:
             self._compare_reasons(index, entry.problem, self._contradiction(header))
-        elif judgement is not None:
-            self._compare_reasons(index, entry.problem, _admission_problem(header, judgement))
+        elif verdict is not None:
+            found = Problem(verdict.word, verdict.detail) if verdict.word else None
+            self._compare_reasons(index, entry.problem, found)
+
+    def follow(self, former: EnvelopeAudit, *, is_whole: bool) -> None:
+        """Begin behind a closed log: its ids, contents and recipients stay used.
+
+        Args:
+            former: of the closed log.
+            is_whole: whether every entry of it was there.
+        """
+        self.is_whole = former.is_whole and is_whole
+        self.withdrawn |= former.withdrawn
+        self._ids |= dict.fromkeys(former._ids, _CLOSED)
+        self._contents |= former._contents
+        self._desks_sent |= former._desks_sent
+        self._withdrawals |= former._withdrawals
 
     def find(self, sender: str, envelope_id: str) -> AcceptedEnvelope | None:
         """The accepted envelope that a desk sent under an id."""
         index = self._ids.get((sender, envelope_id))
         return None if index is None else self.accepted.get(index)
 
-    def _check_admission(
-        self, index: int, entry: EnvelopeAccepted, header: Header, judgement: Judgement
-    ) -> None:
-        try:
-            policies = admit(judgement.statement, header, judgement.state, judgement.at)
-        except Problem as problem:
-            self._report(index, _rule_of(problem), problem.detail)
+    def _check_admission(self, index: int, entry: EnvelopeAccepted, verdict: Verdict) -> None:
+        policies = verdict.policies
+        if policies is None:
+            self._report(index, _rule_of(verdict.word), verdict.detail)
             return
         wrong = [
             recipient.desk
@@ -149,6 +155,8 @@ class EnvelopeAudit:
         if original is None:
             return None
         sent = self._desks_sent.get((header.from_, original))
+        if not self.is_whole:
+            return None
         if sent is None:
             return Problem("original-unknown", f"{header.from_} never sent the original")
         if (header.from_, original) in self._withdrawals:
@@ -174,17 +182,9 @@ class EnvelopeAudit:
         self.findings.add("exchange", index, rule, detail)
 
 
-def _rule_of(problem: Problem) -> str:
+def _rule_of(word: str) -> str:
     """The rule that an accepted envelope breaks, for what admission says of it."""
-    if problem.word == "statement-signature":
+    if word == "statement-signature":
         return "signature"
-    rule = f"accepted-{problem.word}"
+    rule = f"accepted-{word}"
     return rule if rule in RULES else "accepted-otherwise"
-
-
-def _admission_problem(header: Header, judgement: Judgement) -> Problem | None:
-    try:
-        admit(judgement.statement, header, judgement.state, judgement.at)
-    except Problem as problem:
-        return problem
-    return None

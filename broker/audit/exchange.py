@@ -13,14 +13,14 @@ from typing import Any
 
 from broker.audit.acknowledgements import AcknowledgementAudit
 from broker.audit.attachments import AttachmentAudit
-from broker.audit.envelopes import EnvelopeAudit, Judgement
+from broker.audit.envelopes import EnvelopeAudit
+from broker.audit.examining import Examined, Verdict, examine
 from broker.audit.expiries import ExpiryAudit
 from broker.audit.leaves import OpenedLeaf
 from broker.audit.order import EntryTimes
 from broker.audit.remarks import LapseWatch, Remark
 from broker.audit.rules import Findings
 from broker.audit.seen import Seen
-from broker.audit.statements import SignedEntry, difference, payload_of, signature_fault
 from keys.directory import Directory
 from keys.history import DirectoryHistory, DirectoryState
 from schemas.acknowledgements import Acknowledgement
@@ -30,13 +30,9 @@ from schemas.entries import (
     EnvelopeAccepted,
     EnvelopeExpired,
     EnvelopeRefused,
-    ExchangeLogEntry,
-    parse_exchange_entry,
 )
 from schemas.envelope import Header
-from schemas.errors import ParseError, VerificationError
-from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX, STATEMENT_BYTES_MAX
-from schemas.loader import parse
+from schemas.errors import VerificationError
 from schemas.scalars import member_of
 
 
@@ -125,47 +121,62 @@ class ExchangeAudit:
         self._acknowledged: Counter[str] = Counter()
         self._unjudged = 0
 
+    def follow(self, former: ExchangeAudit, *, is_whole: bool) -> None:
+        """Begin behind a closed log: the ids, contents and recipients that it fixed stay so.
+
+        Args:
+            former: of the closed log, at its end.
+            is_whole: whether every entry of it was there; what is not known is not held against the hub.
+        """
+        self._envelopes.follow(former._envelopes, is_whole=is_whole)
+
+    def begin_unknowing(self) -> None:
+        """Begin behind closed logs that were not audited: what they fixed is not known."""
+        self._envelopes.is_whole = False
+
     def skip(self, index: int) -> None:
         """Take note of a leaf that did not open."""
         self._unopened.add(index)
         self._unjudged += 1
 
-    def add(self, leaf: OpenedLeaf) -> None:
+    def examine(self, leaf: OpenedLeaf) -> Examined:
+        """Examine an entry in this process."""
+        return examine(leaf, self._exchange, self._history)
+
+    def add(self, found: Examined) -> None:
         """Check the next entry: its form, time and size, its statement, then what it is about."""
-        try:
-            entry = parse_exchange_entry(leaf.entry)
-            subject = _subject(entry)
-        except ParseError as error:
-            self._report(leaf.index, "entry", str(error))
-            self.skip(leaf.index)
+        index, entry = found.index, found.entry
+        if entry is None:
+            self._report(index, "entry", found.form_fault)
+            self.skip(index)
             return
         self._entries[entry.type] += 1
         # Step 5 of the audit.
-        self._times.check(leaf.index, entry.at)
+        self._times.check(index, entry.at)
         self._newest = entry.at
-        state = self._state_at(leaf.index, entry.directory_size)
-        self._lapses.logged(leaf.index, entry.at, self._use(state))
+        state = self._state_at(index, entry.directory_size)
+        self._lapses.logged(index, entry.at, self._use(state))
         # Step 6; the signature of an envelope is verified where it is admitted, below.
-        judgement = self._judge(leaf, entry, state)
-        match entry, subject:
+        verdict = self._verdict(found, state)
+        match entry, found.subject:
             # Step 7.
             case EnvelopeAccepted(), Header() as header:
                 self._by_member[member_of(header.from_)] += 1
-                self._envelopes.check_accepted(leaf.index, leaf.leaf, entry, header, judgement)
-                self._attachments.check_named(leaf.index, header)
+                self._envelopes.check_accepted(index, found.leaf, entry, header, verdict)
+                self._attachments.check_named(index, header)
             # Step 8.
             case EnvelopeRefused(), Header() as header:
                 self._refused[entry.problem] += 1
-                self._envelopes.check_refused(leaf.index, entry, header, judgement)
+                self._envelopes.check_refused(index, entry, header, verdict)
             # Step 9.
             case AcknowledgementEntry(), Acknowledgement() as answer:
                 self._acknowledged[answer.result.value] += len(answer.items)
-                self._check_answer(leaf.index, entry, answer, judgement)
+                self._check_answer(index, entry, answer, verdict)
             case AttachmentStored(), None:
-                self._attachments.check_stored(leaf.index, entry)
+                self._attachments.check_stored(index, entry)
             # Step 10.
             case EnvelopeExpired(), None:
-                self._expiries.check(leaf.index, entry)
+                self._expiries.check(index, entry)
 
     def finish(self) -> None:
         """Report, once every leaf was checked or skipped, what the log should say and does not."""
@@ -177,14 +188,10 @@ class ExchangeAudit:
         index: int,
         entry: AcknowledgementEntry,
         answer: Acknowledgement,
-        judgement: Judgement | None,
+        verdict: Verdict | None,
     ) -> None:
-        if judgement is not None:
-            fault = signature_fault(
-                judgement.statement, answer.desk, self._exchange, judgement.state, judgement.at
-            )
-            if fault is not None:
-                self._report(index, "signature", fault)
+        if verdict is not None and verdict.word:
+            self._report(index, "signature", verdict.detail)
         if answer.exchange != self._exchange:
             self._report(index, "acknowledgement-item", "it was signed for another exchange")
             return
@@ -193,19 +200,15 @@ class ExchangeAudit:
             self._report(index, "acknowledgement-at", fault)
         self._answers.check(index, entry.pae, answer)
 
-    def _judge(
-        self, leaf: OpenedLeaf, entry: ExchangeLogEntry, state: DirectoryState | None
-    ) -> Judgement | None:
+    def _verdict(self, found: Examined, state: DirectoryState | None) -> Verdict | None:
         """What the entry is judged by; None if the statement is not its own or the directory unknown."""
-        fault = difference(entry, leaf.statement)
-        if fault is not None:
-            self._report(leaf.index, "statement", fault)
-        if fault is not None or leaf.statement is None:
+        if found.statement_fault is not None:
+            self._report(found.index, "statement", found.statement_fault)
             return None
-        if state is None:
+        if found.subject is not None and state is None:
             self._unjudged += 1
             return None
-        return Judgement(leaf.statement, state, entry.at)
+        return found.verdict
 
     def _state_at(self, index: int, directory_size: int) -> DirectoryState | None:
         """Check an entry's `directory_size`; the directory in force there, if it is known.
@@ -279,21 +282,12 @@ class ExchangeAudit:
         self._findings.add("exchange", index, rule, detail)
 
 
-def _subject(entry: ExchangeLogEntry) -> Header | Acknowledgement | None:
-    """Parse the payload that an entry carries; None where nobody signs. Raises ParseError."""
-    if not isinstance(entry, SignedEntry):
-        return None
-    if isinstance(entry, AcknowledgementEntry):
-        return parse(Acknowledgement, payload_of(entry), ACKNOWLEDGEMENT_BYTES_MAX)
-    return parse(Header, payload_of(entry), STATEMENT_BYTES_MAX)
-
-
 def audit_entries(audit: ExchangeAudit, leaves: Iterable[OpenedLeaf | int]) -> ExchangeCounts:
     """Check a sequence of entries; an index stands for a leaf that did not open."""
     for leaf in leaves:
         if isinstance(leaf, int):
             audit.skip(leaf)
         else:
-            audit.add(leaf)
+            audit.add(audit.examine(leaf))
     audit.finish()
     return audit.counts()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from broker.audit.leaves import LeafAnswers, ServedLeaf, SettledLeaf
+from broker.audit.leaves import LeafAnswers, OpenedLeaf, ServedLeaf, SettledLeaf
 from broker.audit.rules import Findings, LogName
 from broker.audit.tree import GrowingTree, RebuiltTile
 from broker.client import TrustFileAbsent
@@ -38,7 +39,7 @@ class LogSource(Protocol):
     async def tile(self, log: str, generation: int, path: str) -> bytes:
         """A tile or entry bundle by its path."""
 
-    async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
+    async def openings(self, log: str, start: int, end: int, generation: int = 1) -> OpeningsPage:
         """What stands behind the leaves start ≤ index < end."""
 
     async def trust_file(self, name: str) -> bytes:
@@ -64,11 +65,30 @@ async def ask(call: Awaitable[Answer]) -> Answer | None:
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class SettledBatch:
+    """The leaves of one tile's width, settled, and what was found wrong in how they are served.
+
+    Args:
+        start: the index of the first.
+    """
+
+    start: int
+    leaves: tuple[SettledLeaf, ...]
+    findings: Findings
+
+    @property
+    def opened(self) -> tuple[OpenedLeaf, ...]:
+        """Those that opened."""
+        return tuple(leaf.opened for leaf in self.leaves if leaf.opened is not None)
+
+
 class LogReader:
     """Reads one log of one generation, up to the size of a checkpoint.
 
     Args:
         checkpoint: whose leaves are read; nothing beyond them is asked for.
+        findings: where what is wrong with tiles above level 0 goes.
     """
 
     def __init__(
@@ -85,15 +105,17 @@ class LogReader:
         self._size = checkpoint.size
         self._root = checkpoint.root
         self._findings = findings
+        # Of the batch that is read: reported when it is folded, so that findings stand in the log's order.
+        self._found = Findings()
         self._tiles_are_signed: bool | None = None
 
-    async def leaves(self) -> AsyncIterator[list[ServedLeaf]]:
-        """Every leaf in order, a tile's width at a time: 1 to 256 of them.
+    async def batches(self, first_tile: int = 0) -> AsyncIterator[SettledBatch]:
+        """Every leaf in order from a tile on, a tile's width at a time: 1 to 256 of them.
 
         It ends early when the hub shows nothing of several tiles: a size is signed more easily than served.
         """
         empty_tiles = 0
-        for tile_index in range(-(-self._size // TILE_WIDTH)):
+        for tile_index in range(first_tile, -(-self._size // TILE_WIDTH)):
             start = tile_index * TILE_WIDTH
             width = tile_width(0, tile_index, self._size)
             tile, bundle, openings = await asyncio.gather(
@@ -101,7 +123,7 @@ class LogReader:
                 self._bundle(tile_index, width),
                 self._openings(start, start + width),
             )
-            yield [
+            served = [
                 ServedLeaf(
                     index=start + offset,
                     tile_hash=tile[offset] if tile else None,
@@ -110,11 +132,14 @@ class LogReader:
                 )
                 for offset in range(width)
             ]
+            settled = await self._settle(served)
+            found, self._found = self._found, Findings()
+            yield SettledBatch(start, tuple(settled), found)
             empty_tiles = 0 if tile or bundle or openings else empty_tiles + 1
             if empty_tiles == _EMPTY_TILES_MAX:
                 return
 
-    async def settle(self, batch: list[ServedLeaf]) -> list[SettledLeaf]:
+    async def _settle(self, batch: list[ServedLeaf]) -> list[SettledLeaf]:
         """Decide what each leaf is; the first dispute is settled by all tiles against the signed root."""
         answers = [LeafAnswers.of(self._log, served) for served in batch]
         signed = False
@@ -122,7 +147,7 @@ class LogReader:
             if self._tiles_are_signed is None:
                 self._tiles_are_signed = await self._make_root() == self._root
             signed = self._tiles_are_signed
-        return [answer.settle(self._findings, tiles_are_signed=signed) for answer in answers]
+        return [answer.settle(self._found, tiles_are_signed=signed) for answer in answers]
 
     async def _make_root(self) -> bytes | None:
         """The root that the tiles of level 0 make alone; None if one is not served."""
@@ -148,7 +173,7 @@ class LogReader:
         hashes = await self._hashes(index, width)
         if hashes is None:
             detail = f"{tile_path(0, index, width)} is missing, or has the wrong size"
-            self._findings.add(self._log, index * TILE_WIDTH, "tile", detail)
+            self._found.add(self._log, index * TILE_WIDTH, "tile", detail)
         return hashes
 
     async def _hashes(self, index: int, width: int) -> list[bytes] | None:
@@ -165,14 +190,14 @@ class LogReader:
             return decode_entries(data or b"", width)
         except ParseError as error:
             what = "is missing" if data is None else f"is unreadable: {error}"
-            self._findings.add(self._log, index * TILE_WIDTH, "bundle", f"{path} {what}")
+            self._found.add(self._log, index * TILE_WIDTH, "bundle", f"{path} {what}")
             return None
 
     async def _openings(self, start: int, end: int) -> dict[int, Opening]:
         """The openings of a range by index; the hub may answer with several pages."""
         found: dict[int, Opening] = {}
         while start < end:
-            page = await ask(self._source.openings(self._log, start, end))
+            page = await ask(self._source.openings(self._log, start, end, self._generation))
             fresh = [o for o in page.openings if start <= o.index < end] if page else []
             if not fresh:
                 break

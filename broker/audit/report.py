@@ -16,7 +16,8 @@ from broker.audit.remarks import Remark
 from broker.audit.rules import Finding
 from broker.audit.witnesses import WitnessReport
 from broker.tlog.checkpoint import Checkpoint
-from schemas.loader import dump_json
+from schemas.directory import ClosedLogs
+from schemas.loader import dump_json, to_plain
 from schemas.scalars import format_time
 
 REPORT_VERSION = 1
@@ -50,7 +51,9 @@ class AuditReport:
     `findings` lists the first of each rule, `findings_by_rule` counts all. A log is None if its checkpoint
     did not verify, `counts` if the exchange log could not be read for that. `witnesses` is what the
     council names; `none` means that no one but this auditor watches for a hub with two faces. `changes` are
-    the directories that were published, `remarks` what people should look at though it breaks no rule.
+    the directories that were published, `remarks` what people should look at though it breaks no rule. Logs
+    and counts are those of the newest generation; `closed` says how those before it ended. `resumed` entries
+    of the exchange log had been examined by an earlier audit.
     """
 
     exchange: str
@@ -65,6 +68,8 @@ class AuditReport:
     counts: ExchangeCounts | None
     witnesses: WitnessReport
     seconds: float
+    closed: tuple[ClosedLogs, ...] = ()
+    resumed: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -92,6 +97,8 @@ class AuditReport:
             "remarks": [remark.to_plain() for remark in self.remarks],
             "directory_entries": dict(sorted(self.directory_entries.items())),
             "milliseconds": round(self.seconds * 1000),
+            "closed_logs": [to_plain(each) for each in self.closed],
+            "resumed": self.resumed,
         }
         return plain if self.counts is None else {**plain, "counts": self.counts.to_plain()}
 

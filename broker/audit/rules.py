@@ -29,6 +29,7 @@ _TABLE: Final[tuple[Rule, ...]] = (
     Rule("checkpoint", "The checkpoint is not one of this log, signed by both of its keys."),
     Rule("log-shrank", "The log is shorter than this auditor has seen it."),
     Rule("log-forked", "The log is not the one that this auditor has seen: its beginning differs."),
+    Rule("log-closed", "A log is said to be closed, and the council does not close it so."),
     Rule("root", "The leaves that the hub serves do not make the tree that it signed."),
     Rule("tile", "A tile is missing, or is not the one that the leaves make."),
     Rule("bundle", "An entry bundle is missing, or holds another entry than the tree."),
@@ -50,7 +51,6 @@ _TABLE: Final[tuple[Rule, ...]] = (
     Rule("sealing-key-revokes", "A sealing key revokes what is no earlier key of its desk."),
     Rule("sealing-key-unusable", "A sealing key was logged that is weak, or valid for too long."),
     Rule("trust-file-missing", "A directory cannot be judged: the hub withholds a file of it."),
-    Rule("council-logs", "The council names other logs or keys than the invitation."),
     Rule("exchange-head-falls", "A directory entry names a smaller exchange log than one before."),
     Rule("exchange-head-beyond", "A directory entry names more exchange entries than there are."),
     Rule("exchange-head-stale", "A directory entry names less of the exchange log than was seen before it."),
@@ -126,6 +126,15 @@ class Findings:
         self.by_rule[RULES[rule].word] += 1
         if self.by_rule[rule] <= FINDINGS_OF_A_RULE_MAX:
             self.listed.append(Finding(log, index, rule, detail))
+
+    def merge(self, later: Findings) -> None:
+        """Report, behind all so far, what was found apart from them."""
+        listed = Counter(self.by_rule)
+        for finding in later.listed:
+            if listed[finding.rule] < FINDINGS_OF_A_RULE_MAX:
+                self.listed.append(finding)
+            listed[finding.rule] += 1
+        self.by_rule.update(later.by_rule)
 
     @property
     def total(self) -> int:

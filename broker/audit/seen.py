@@ -6,6 +6,7 @@ witness of its own: a log that shrinks, forks or is backdated between two audits
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from broker.audit.rules import LogName
 from broker.settings import write_whole
 from broker.tlog.receipt import LogVerifier
 from schemas.errors import ConfigurationError, ParseError, VerificationError
@@ -34,6 +36,11 @@ class SeenFile(Message):
     at: UtcTime
     directory: NoteText
     exchange: NoteText
+
+    @property
+    def origin(self) -> str:
+        """Of the directory log."""
+        return self.directory.partition("\n")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +75,40 @@ class SeenStore:
     def __init__(self, data: Path) -> None:
         self._path = data / SEEN_FILE
 
-    def load(self, directory: LogVerifier, exchange: LogVerifier) -> Seen | None:
+    def load(self) -> SeenFile | None:
         """Read what was verified before; None before the first audit.
 
         Raises:
-            ConfigurationError: the file is damaged, or of another exchange.
+            ConfigurationError: the file is damaged.
         """
         if not self._path.exists():
             return None
         try:
-            kept = parse(SeenFile, self._path.read_bytes(), _SEEN_BYTES_MAX)
+            return parse(SeenFile, self._path.read_bytes(), _SEEN_BYTES_MAX)
+        except ParseError as error:
+            raise self.unusable(str(error)) from error
+
+    def open(self, kept: SeenFile | None, verifiers: Mapping[LogName, LogVerifier]) -> Seen | None:
+        """Verify what was kept; None where it is of logs of another generation.
+
+        Raises:
+            ConfigurationError: it is not signed by these logs.
+        """
+        if kept is None or kept.origin != verifiers["directory"].origin:
+            return None
+        try:
             return Seen(
-                _open(directory, kept.directory, kept.at), _open(exchange, kept.exchange, kept.at)
+                _open(verifiers["directory"], kept.directory, kept.at),
+                _open(verifiers["exchange"], kept.exchange, kept.at),
             )
         except (ParseError, VerificationError) as error:
-            raise ConfigurationError(
-                f"{self._path} is damaged or of another exchange: {error}; move it away to begin anew"
-            ) from error
+            raise self.unusable(str(error)) from error
+
+    def unusable(self, why: str) -> ConfigurationError:
+        """What to say where it is of none of the logs that are audited."""
+        return ConfigurationError(
+            f"{self._path} is damaged or of another exchange: {why}; move it away to begin anew"
+        )
 
     def save(self, seen: Seen) -> None:
         """Replace what was verified before; a crash leaves the old file or the new one."""

@@ -6,27 +6,29 @@ May import `keys`, `broker.tlog`, `broker.policy` and the auditor's own rooms; t
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from broker.audit.closing import check_end, first_logs, lost_remark
 from broker.audit.directory import DirectoryAudit
+from broker.audit.directory_pass import DirectoryPass
 from broker.audit.exchange import DirectoryLimits, ExchangeAudit
 from broker.audit.growth import Growth
-from broker.audit.leaves import OpenedLeaf
+from broker.audit.pipeline import ExchangePass, How
 from broker.audit.reading import LogReader, LogSource, ask
+from broker.audit.remarks import Remark
 from broker.audit.report import AuditedLog, AuditReport
 from broker.audit.rules import Finding, Findings, LogName
 from broker.audit.seen import Seen, SeenLog, SeenStore
-from broker.audit.tree import RebuiltTile
 from broker.audit.witnesses import WitnessAudit
+from broker.client import LogClosed
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.receipt import LogVerifier
 from keys.trust import TrustFileMissing
-from schemas.directory import Council, Invitation
+from schemas.directory import Council, Invitation, Logs
 from schemas.errors import HubUnreachable, ParseError, VerificationError
 
 _SNAPSHOT_TRIES_MAX: Final = 8
@@ -35,9 +37,15 @@ _SNAPSHOT_TRIES_MAX: Final = 8
 _FATAL: Final = frozenset({"checkpoint", "root", "log-shrank", "log-forked"})
 """After these, what was verified before stays: it is the evidence."""
 
+HOW: Final = How()
+
 
 async def verify_exchange(
-    source: LogSource, invitation: Invitation, store: SeenStore, now: Callable[[], datetime]
+    source: LogSource,
+    invitation: Invitation,
+    store: SeenStore,
+    now: Callable[[], datetime],
+    how: How = HOW,
 ) -> AuditReport:
     """Audit an exchange.
 
@@ -57,12 +65,15 @@ async def verify_exchange(
     8. Refused envelopes: the reason is final, and holds.
     9. Acknowledgements: each names accepted envelopes to its desk, and follows from its answers before.
     10. Expiries: each accepted envelope is logged as expired once, after its end and within an hour.
+    11. Where the council has closed a log, it ended there; what the hub lost of it is told. Then the logs
+        that follow, from 1 on: ids, contents and recipients of the closed ones stay used.
 
     Args:
         source: the hub, called as an auditor desk.
         invitation: the trust root and the logs' keys.
         store: what was verified before; replaced if both logs grew from it.
         now: the auditor's clock, UTC with whole seconds.
+        how: on how many cores, and behind what earlier audits examined.
 
     Returns:
         Every finding, every change of the directory, and what was counted.
@@ -73,7 +84,7 @@ async def verify_exchange(
         ConfigurationError: what was verified before cannot be read.
         VerificationError: the invitation's root is none.
     """
-    return await _Audit(source, invitation, store, now()).run()
+    return await _Audit(source, invitation, store, now(), how).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,52 +95,158 @@ class _Told:
     note: str
 
 
+@dataclass
+class _Generation:
+    """What was audited of one generation of logs."""
+
+    directory: _Told | None = None
+    exchange: _Told | None = None
+    audit: ExchangeAudit | None = None
+    seen: Seen | None = None
+    following: Logs | None = None
+    resumed: int = 0
+
+
 class _Audit:
     def __init__(
-        self, source: LogSource, invitation: Invitation, store: SeenStore, now: datetime
+        self,
+        source: LogSource,
+        invitation: Invitation,
+        store: SeenStore,
+        now: datetime,
+        how: How,
     ) -> None:
         self._source = source
         self._invitation = invitation
         self._store = store
         self._now = now
+        self._how = how
         self._findings = Findings()
-        self._logs: dict[LogName, LogVerifier] = {
-            "directory": LogVerifier.from_keys(invitation.logs.directory),
-            "exchange": LogVerifier.from_keys(invitation.logs.exchange),
-        }
-        self._seen = store.load(self._logs["directory"], self._logs["exchange"])
-        self._directory = DirectoryAudit(invitation, self._seen, now, self._findings)
+        self._remarks: list[Remark] = []
+        self._kept = store.load()
+        self._was_seen = self._kept is None
+        self._directory = DirectoryAudit(invitation, None, now, self._findings)
+        self._pass = DirectoryPass(source, self._directory, self._findings, how)
+        self._closed = False
+        self._ended_at = 0
 
     async def run(self) -> AuditReport:
         started = time.monotonic()
-        # Step 0: before the logs are, so that they hold at least what was cosigned.
-        self._witnesses = await self._ask_witnesses()
-        # Step 1: what the hub signed; `_growth` compares it with what was verified before.
-        directory, exchange = await self._checkpoints()
-        # Steps 2 to 4, for the directory log.
-        if directory is not None:
-            await self._audit_directory(directory)
-        # Steps 2, 3 and 5 to 10, for the exchange log; and the roots of it that step 4 left open.
-        audited = None
-        if directory is not None and exchange is not None:
-            audited = await self._audit_exchange(directory, exchange)
-            if _FATAL.isdisjoint(self._findings.by_rule):
-                self._store.save(Seen(self._as_seen(directory), self._as_seen(exchange)))
+        logs = await self._read_closed()
+        former: ExchangeAudit | None = None
+        while True:
+            found = await self._audit(logs, former)
+            if found.following is None:
+                break
+            # Step 11.
+            logs, former = found.following, found.audit
+        if not self._was_seen:
+            raise self._store.unusable("it is of none of the logs that the council names")
+        self._save(found)
         witnesses = self._witnesses.report(self._council())
         return AuditReport(
             exchange=self._invitation.exchange,
             at=self._now,
             findings=tuple(self._findings.listed),
             findings_by_rule=self._findings.by_rule,
-            directory=self._audited(directory, "directory"),
-            exchange_log=self._audited(exchange, "exchange"),
+            directory=self._audited(found.directory, _of(found.seen, "directory")),
+            exchange_log=self._audited(found.exchange, _of(found.seen, "exchange")),
             directory_entries=self._directory.counts,
             changes=self._directory.changes.told(),
-            remarks=self._directory.remarks() + (audited.remarks() if audited else ()),
-            counts=audited.counts() if audited else None,
+            remarks=(
+                *self._directory.remarks(),
+                *self._remarks,
+                *(found.audit.remarks() if found.audit else ()),
+            ),
+            counts=found.audit.counts() if found.audit else None,
             witnesses=witnesses,
             seconds=time.monotonic() - started,
+            closed=logs.previous,
+            resumed=found.resumed,
         )
+
+    def _save(self, found: _Generation) -> None:
+        if found.directory is None or found.exchange is None:
+            return
+        if _FATAL.isdisjoint(self._findings.by_rule):
+            self._store.save(Seen(self._as_seen(found.directory), self._as_seen(found.exchange)))
+        elif self._how.journal is not None:
+            # What was examined is not what is signed: the next audit reads all of it again.
+            self._how.journal.clear()
+
+    async def _read_closed(self) -> Logs:
+        """Read the directory logs that were closed before this auditor came; gives the logs to audit."""
+        logs = self._invitation.logs
+        for closed in logs.previous:
+            end = closed.directory
+            checkpoint = Checkpoint(end.origin, end.size, bytes.fromhex(end.root))
+            self._pass.begin(end.origin)
+            growth = Growth(self._findings)
+            detail = (
+                f"the closed log has not the root at {end.size} entries that the council signed"
+            )
+            growth.expect(end.size, checkpoint.root, Finding("directory", None, "root", detail))
+            await self._pass.run(self._reader("directory", checkpoint), checkpoint.size, growth)
+            following = await self._following_logs()
+            if following is None:
+                break
+            self._directory.begin(following, None)
+        return logs
+
+    async def _audit(self, logs: Logs, former: ExchangeAudit | None) -> _Generation:
+        """Audit both logs of a generation."""
+        found = _Generation()
+        self._verifiers: dict[LogName, LogVerifier] = {
+            "directory": LogVerifier.from_keys(logs.directory),
+            "exchange": LogVerifier.from_keys(logs.exchange),
+        }
+        self._generation = logs.generation
+        found.seen = self._store.open(self._kept, self._verifiers)
+        self._was_seen = self._was_seen or found.seen is not None
+        if self._directory.history.generation == logs.generation:
+            self._directory.expect(logs, found.seen)
+        else:
+            self._directory.begin(logs, found.seen)
+        self._pass.begin(logs.directory.origin)
+        self._closed = False
+        # Step 0: before the logs are, so that they hold at least what was cosigned.
+        self._witnesses = await self._ask_witnesses()
+        # Step 1: what the hub signed; `_growth` compares it with what was verified before.
+        found.directory, found.exchange = await self._checkpoints()
+        # Steps 2 to 4, for the directory log.
+        if found.directory is not None:
+            growth = self._growth("directory", found.directory, _of(found.seen, "directory"))
+            tree = found.directory.checkpoint
+            await self._pass.run(self._reader("directory", tree), tree.size, growth)
+        if self._closed and found.directory is not None and found.exchange is not None:
+            found.following = await self._succeeding(logs, found)
+        # Steps 2, 3 and 5 to 10, for the exchange log; and the roots of it that step 4 left open.
+        if found.directory is not None and found.exchange is not None:
+            await self._audit_exchange(found, former)
+        return found
+
+    async def _succeeding(self, logs: Logs, found: _Generation) -> Logs | None:
+        """Read which logs follow closed ones, and hold their ends against what is here."""
+        following = await self._following_logs()
+        if following is None or found.directory is None or found.exchange is None:
+            return None
+        directory, exchange = found.directory.checkpoint, found.exchange.checkpoint
+        fault = check_end(logs, following, directory, exchange)
+        if fault is not None:
+            self._findings.add("directory", None, "log-closed", fault)
+        self._remarks += lost_remark(following.previous[-1], exchange.size)
+        self._ended_at = following.previous[-1].exchange.size
+        return following
+
+    async def _following_logs(self) -> Logs | None:
+        generation = self._directory.history.generation + 1
+        page = await ask(self._source.openings("directory", 0, 1, generation))
+        history = self._directory.history
+        try:
+            return await self._pass.with_files(lambda fetch: first_logs(page, history, fetch))
+        except (ParseError, VerificationError, TrustFileMissing) as error:
+            self._findings.add("directory", None, "log-closed", str(error))
+            return None
 
     async def _checkpoints(self) -> tuple[_Told | None, _Told | None]:
         """Both checkpoints of one moment: the directory log did not move around the exchange log's.
@@ -151,67 +268,46 @@ class _Audit:
         raise HubUnreachable("the directory log did not rest long enough to be audited")
 
     async def _checkpoint(self, log: LogName) -> _Told | None:
-        note = await ask(self._source.checkpoint(log, self._invitation.logs.generation))
+        try:
+            note = await ask(self._source.checkpoint(log, self._generation))
+        except LogClosed as closed:
+            note, self._closed = closed.note, True
         try:
             if note is None:
                 raise ParseError("the hub serves none")
-            return _Told(self._logs[log].open(note, both=True), note)
+            return _Told(self._verifiers[log].open(note, both=True), note)
         except (ParseError, VerificationError) as error:
             self._findings.add(log, None, "checkpoint", str(error))
             return None
 
-    def _growth(self, log: LogName, told: _Told) -> Growth:
+    def _growth(self, log: LogName, told: _Told, seen: SeenLog | None) -> Growth:
         """Expect the root that the hub signed, and the one that this auditor verified before."""
         growth = Growth(self._findings)
         newest = told.checkpoint
-        seen = self._seen_of(log)
+        is_lost = self._closed and log == "exchange"
         if seen is not None and seen.size > newest.size:
-            detail = f"{newest.size} entries, where {seen.size} were signed before"
-            self._findings.add(log, None, "log-shrank", detail)
+            if not is_lost or seen.size > self._ended_at:
+                detail = f"{newest.size} entries, where {seen.size} were signed before"
+                self._findings.add(log, None, "log-shrank", detail)
         elif seen is not None:
             detail = f"at {seen.size} entries it had another root when it was verified before"
             growth.expect(seen.size, seen.root, Finding(log, None, "log-forked", detail))
         detail = f"the leaves served make another root at {newest.size} entries than the signed one"
         growth.expect(newest.size, newest.root, Finding(log, None, "root", detail))
-        self._witnesses.expect(log, newest.size, growth)
+        if not is_lost:
+            self._witnesses.expect(log, newest.size, growth)
         return growth
 
-    async def _audit_directory(self, told: _Told) -> None:
-        reader = self._reader("directory", told)
-        growth = self._growth("directory", told)
-        async for batch in reader.leaves():
-            for settled in await reader.settle(batch):  # Step 3.
-                growth.add(settled.leaf)  # Step 2.
-                if settled.opened is None:
-                    self._directory.skip()
-                else:
-                    await self._fold(settled.opened)  # Step 4.
-            await _check_tiles(reader, growth.tree.take_full_tiles())
-        await _check_tiles(reader, growth.tree.partial_tiles())
-        growth.finish()
-
-    async def _fold(self, leaf: OpenedLeaf) -> None:
-        loop = asyncio.get_running_loop()
-
-        def fetch(name: str, size_bytes_max: int) -> bytes:
-            # A directory names its files one after the other: its reader waits in a thread of its own.
-            call = ask(self._source.trust_file(name))
-            data = asyncio.run_coroutine_threadsafe(call, loop).result()
-            if data is None or len(data) > size_bytes_max:
-                raise TrustFileMissing(f"the hub does not serve {name}, or not as it was signed")
-            return data
-
-        try:
-            await asyncio.to_thread(self._directory.add, leaf, fetch)
-        except TrustFileMissing as missing:
-            self._directory.give_up(leaf, str(missing))
-
-    async def _audit_exchange(self, directory: _Told, exchange: _Told) -> ExchangeAudit:
-        reader = self._reader("exchange", exchange)
-        growth = self._growth("exchange", exchange)
-        heads = [head for head in self._directory.heads if head.size <= exchange.checkpoint.size]
+    async def _audit_exchange(self, found: _Generation, former: ExchangeAudit | None) -> None:
+        if found.directory is None or found.exchange is None:
+            return
+        checkpoint = found.exchange.checkpoint
+        growth = self._growth("exchange", found.exchange, _of(found.seen, "exchange"))
+        heads = [head for head in self._directory.heads if head.size <= checkpoint.size]
         for head in self._directory.heads[len(heads) :]:
-            detail = f"it names {head.size} exchange entries of {exchange.checkpoint.size}"
+            if self._closed and head.size <= self._ended_at:
+                continue
+            detail = f"it names {head.size} exchange entries of {checkpoint.size}"
             self._findings.add("directory", head.index, "exchange-head-beyond", detail)
         for head in heads:
             detail = f"the exchange log never had this root at {head.size} entries"
@@ -220,58 +316,58 @@ class _Audit:
             )
         audit = ExchangeAudit(
             self._invitation.exchange,
-            exchange.checkpoint.origin,
+            checkpoint.origin,
             self._directory.history,
-            DirectoryLimits(directory.checkpoint.size, [(h.size, h.index) for h in heads]),
-            self._seen,
+            DirectoryLimits(found.directory.checkpoint.size, [(h.size, h.index) for h in heads]),
+            found.seen,
             self._now,
             self._findings,
         )
-        async for batch in reader.leaves():
-            for index, settled in enumerate(await reader.settle(batch), batch[0].index):  # Step 3.
-                growth.add(settled.leaf)  # Step 2.
-                if settled.opened is None:
-                    audit.skip(index)
-                else:
-                    audit.add(settled.opened)  # Steps 5 to 10.
-            await _check_tiles(reader, growth.tree.take_full_tiles())
-        await _check_tiles(reader, growth.tree.partial_tiles())
-        growth.finish()
-        audit.finish()
-        return audit
+        if former is not None:
+            audit.follow(former, is_whole=not self._remarks)
+        elif self._generation > 1:
+            audit.begin_unknowing()
+        exchange_pass = ExchangePass(
+            self._how,
+            self._reader("exchange", checkpoint),
+            checkpoint.size,
+            checkpoint.origin,
+            growth,
+            audit,
+            self._findings,
+            self._pass.known(self._invitation),
+        )
+        await exchange_pass.run()
+        found.audit, found.resumed = audit, exchange_pass.resumed
 
-    def _reader(self, log: LogName, told: _Told) -> LogReader:
-        generation = self._invitation.logs.generation
-        return LogReader(self._source, log, generation, told.checkpoint, self._findings)
-
-    def _seen_of(self, log: LogName) -> SeenLog | None:
-        if self._seen is None:
-            return None
-        return self._seen.directory if log == "directory" else self._seen.exchange
+    def _reader(self, log: LogName, checkpoint: Checkpoint) -> LogReader:
+        generation = self._directory.history.generation
+        return LogReader(self._source, log, generation, checkpoint, self._findings)
 
     def _as_seen(self, told: _Told) -> SeenLog:
         return SeenLog(told.checkpoint.size, told.checkpoint.root, self._now, told.note)
 
-    def _audited(self, told: _Told | None, log: LogName) -> AuditedLog | None:
+    @staticmethod
+    def _audited(told: _Told | None, seen: SeenLog | None) -> AuditedLog | None:
         if told is None:
             return None
-        seen = self._seen_of(log)
         size, note = (0, None) if seen is None else (seen.size, seen.note)
         return AuditedLog(told.checkpoint, told.note, size, note)
 
     async def _ask_witnesses(self) -> WitnessAudit:
         shown: dict[LogName, str] = {}
-        for log in self._logs:
-            text = await ask(self._source.witnessed(log, self._invitation.logs.generation))
+        for log in self._verifiers:
+            text = await ask(self._source.witnessed(log, self._generation))
             if text is not None:
                 shown[log] = text
-        return WitnessAudit(self._logs, shown, self._now, self._findings)
+        return WitnessAudit(self._verifiers, shown, self._now, self._findings)
 
     def _council(self) -> Council | None:
         directory = self._directory.history.newest.directory
         return None if directory is None else directory.council
 
 
-async def _check_tiles(reader: LogReader, tiles: list[RebuiltTile]) -> None:
-    for tile in tiles:
-        await reader.check_tile(tile)
+def _of(seen: Seen | None, log: LogName) -> SeenLog | None:
+    if seen is None:
+        return None
+    return seen.directory if log == "directory" else seen.exchange

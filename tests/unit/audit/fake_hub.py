@@ -84,7 +84,7 @@ class FakeHub:
             raise Problem("not-found")
         return tile[: 32 * wanted.width]
 
-    async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
+    async def openings(self, log: str, start: int, end: int, generation: int = 1) -> OpeningsPage:
         """Openings of a range, at most `page_max` of them."""
         found = [opening for opening in self.logs[log].openings[start:end] if opening is not None]
         return OpeningsPage(openings=tuple(found[: self.page_max]))

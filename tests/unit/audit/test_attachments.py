@@ -118,7 +118,8 @@ def _audited_without(world: AuditWorld, hidden: int) -> list[tuple[str, int | No
             checked.skip(index)
         else:
             leaf = leaf_hash(logged.data)
-            checked.add(OpenedLeaf(index, leaf, logged.entry, logged.statement))
+            opened = OpenedLeaf(index, leaf, logged.entry, logged.statement)
+            checked.add(checked.examine(opened))
     return found(findings)
 
 

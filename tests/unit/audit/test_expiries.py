@@ -121,7 +121,8 @@ def test_what_did_not_open_may_be_the_expiry(ended: AuditWorld) -> None:
         ended.exchange, ended.exchange_log.origin, ended.known(), limits, None, ended.now, findings
     )
     for index, logged in enumerate(ended.exchange_entries):
-        checked.add(OpenedLeaf(index, leaf_hash(logged.data), logged.entry, logged.statement))
+        leaf = OpenedLeaf(index, leaf_hash(logged.data), logged.entry, logged.statement)
+        checked.add(checked.examine(leaf))
     checked.skip(len(ended.exchange_entries))
     checked.finish()
     assert found(findings) == [("exchange", 1, "expired-missing")]
@@ -137,6 +138,7 @@ def test_an_expiry_of_what_did_not_open_is_not_judged(ended: AuditWorld) -> None
     )
     checked.skip(0)
     for index, logged in list(enumerate(ended.exchange_entries))[1:]:
-        checked.add(OpenedLeaf(index, leaf_hash(logged.data), logged.entry, logged.statement))
+        leaf = OpenedLeaf(index, leaf_hash(logged.data), logged.entry, logged.statement)
+        checked.add(checked.examine(leaf))
     checked.finish()
     assert found(findings) == []

@@ -82,7 +82,7 @@ CASES: list[tuple[str, Case, int, str]] = [
     ("signed by two governors of three", _publish_unsigned, 20, "directory"),
     ("a snapshot out of turn", _publish_jump, 20, "directory"),
     ("rules that do not load", _publish_broken_rules, 20, "access-rules"),
-    ("other logs", lambda w: _publish_council(w, _other_logs), 20, "council-logs"),
+    ("other logs", lambda w: _publish_council(w, _other_logs), 20, "directory"),
     (
         "a file that nobody has",
         lambda w: w.publish(snapshot=FileVersion(version=3, sha256="0" * 64)),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.audit import envelopes
+from broker.audit import examining
 from broker.audit.rules import FINDINGS_OF_A_RULE_MAX, RULES, Finding, Findings
 from broker.policy import admission
 from schemas.errors import PROBLEMS, Problem
@@ -44,7 +44,7 @@ def test_new_reason_of_admission_is_found_all_the_same(
         raise Problem("too-large")
 
     story.accept(story.envelope("ly/main", "tn/main"))
-    monkeypatch.setattr(envelopes, "admit", refuse)
+    monkeypatch.setattr(examining, "admit", refuse)
     findings, _ = audit_exchange_log(story)
     assert ("exchange", 9, "accepted-otherwise") in found(findings)
 

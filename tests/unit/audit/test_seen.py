@@ -144,8 +144,13 @@ def test_memory_holds_the_evidence(story: AuditWorld, tmp_path: Path) -> None:
     """The signed checkpoints themselves are kept, and the time of the audit."""
     hub = story.served()
     audit(hub, story, tmp_path)
-    seen = SeenStore(tmp_path).load(
-        LogVerifier.from_keys(story.logs.directory), LogVerifier.from_keys(story.logs.exchange)
+    store = SeenStore(tmp_path)
+    seen = store.open(
+        store.load(),
+        {
+            "directory": LogVerifier.from_keys(story.logs.directory),
+            "exchange": LogVerifier.from_keys(story.logs.exchange),
+        },
     )
     assert seen is not None
     assert (seen.exchange.note, seen.exchange.size) == (hub.logs["exchange"].checkpoint, 9)

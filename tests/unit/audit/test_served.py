@@ -239,9 +239,9 @@ class _Failing(FakeHub):
 
     error: Exception = HubUnreachable("the line is cut")
 
-    async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
+    async def openings(self, log: str, start: int, end: int, generation: int = 1) -> OpeningsPage:
         """Fail."""
-        await super().openings(log, start, end)
+        await super().openings(log, start, end, generation)
         raise self.error
 
 
@@ -302,8 +302,10 @@ def test_openings_that_were_not_asked_for_are_passed_over(
     """A page with openings of other leaves neither helps nor stops the audit."""
 
     class Talkative(FakeHub):
-        async def openings(self, log: str, start: int, end: int) -> OpeningsPage:
-            page = await super().openings(log, start, end)
+        async def openings(
+            self, log: str, start: int, end: int, generation: int = 1
+        ) -> OpeningsPage:
+            page = await super().openings(log, start, end, generation)
             stray = Opening(index=10_000, entry=b"{}")
             return OpeningsPage(openings=(*page.openings, stray))
 
