@@ -81,8 +81,9 @@ class DirectoryPass:
 
         def fold(fetch: Fetch) -> None:
             def noting(name: str, size_bytes_max: int) -> bytes:
-                read[name] = fetch(name, size_bytes_max)
-                return read[name]
+                data = fetch(name, size_bytes_max)
+                read[str(name)] = data
+                return data
 
             self._directory.add(leaf, noting)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -90,6 +91,9 @@ class ExchangePass:
             workers = Workers(self.known, self.how.jobs)
             try:
                 await self._examine_with(workers, first_tile)
+            except BrokenExecutor as error:
+                detail = "a process that examined entries ended: is there memory for --jobs?"
+                raise ConfigurationError(detail) from error
             finally:
                 workers.close()
         await self._check_tiles()

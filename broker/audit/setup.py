@@ -140,14 +140,23 @@ def open_auditor(data: Path, passphrase: bytes) -> Auditor:
         ConfigurationError: something is missing, or the passphrase is wrong; says what to do.
         VerificationError: a key file was altered.
     """
-    settings = load_auditor(data)
-    path = data / INVITATION_FILE
-    if not path.exists():
-        raise ConfigurationError(f"{path} does not exist: run `barid audit join` first")
-    invitation = _read_invitation(path.read_bytes(), settings.exchange)
+    settings, invitation = load_auditor(data), load_invited(data)
     keystore = Keystore.open(data / KEYSTORE_DIRECTORY, passphrase)
     key = RequestSigningKey.from_seed(keystore.get(request_secret(settings.desk)))
     return Auditor(settings, invitation, key)
+
+
+def load_invited(data: Path) -> Invitation:
+    """Read the invitation that an auditor took: no passphrase is needed to verify what lies in a folder.
+
+    Raises:
+        ConfigurationError: something is missing; says what to do.
+    """
+    path = data / INVITATION_FILE
+    exchange = load_auditor(data).exchange
+    if not path.exists():
+        raise ConfigurationError(f"{path} does not exist: run `barid audit join` first")
+    return _read_invitation(path.read_bytes(), exchange)
 
 
 def _read_invitation(data: bytes, exchange: str) -> Invitation:

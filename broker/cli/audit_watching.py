@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from broker.cli.auditor import Auditing, audit_once, show_report
 from broker.cli.auditor import app as app
-from broker.cli.auditor import audit_once, show_report
 from broker.cli.exits import Exit
 from broker.cli.options import Data, read_address, utc_now
 from broker.cli.output import note, say
@@ -70,6 +70,7 @@ def watch(
     auditor = open_auditor(data, get_passphrase("the auditor's keystore"))
     run = () if command is None else (str(command.absolute()),)
     settings = Watch(timedelta(seconds=every), timedelta(seconds=patience), keep_going, run)
+    options = Auditing(auditor.request_key)
     seen, registry = Seen(), CollectorRegistry()
     registry.register(seen)
     listen = None if operator is None else read_address(operator, "--operator")
@@ -78,7 +79,15 @@ def watch(
         return "" if seen.silent_since is None else "the hub does not answer"
 
     with operator_served(listen, why_not_ready, registry):
-        asyncio.run(watch_on(lambda: audit_once(auditor, data), settings, seen, utc_now, _tell))
+        asyncio.run(
+            watch_on(
+                lambda: audit_once(auditor.invitation, data, options),
+                settings,
+                seen,
+                utc_now,
+                _tell,
+            )
+        )
     raise typer.Exit(Exit.FINDINGS)
 
 

@@ -6,7 +6,11 @@ May import `broker.audit`, within the commands; `main` adds this group. A findin
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +21,21 @@ from broker.cli.options import AsJson, Data, Exchange, arguments_checked, utc_no
 from broker.cli.output import print_json, say
 from broker.cli.passphrase import get_passphrase
 from broker.settings import AuditorSettings
+from schemas.errors import ConfigurationError
 from schemas.scalars import format_time
 
 if TYPE_CHECKING:
     from broker.audit.report import AuditedLog, AuditReport
-    from broker.audit.setup import Auditor
     from broker.audit.witnesses import WitnessReport
+    from keys.signing import RequestSigningKey
+    from schemas.directory import Invitation
+
+Progress = Callable[[str, int, int], None]
+
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, max=256, help="Processes that examine entries; one a core."),
+]
 
 app = typer.Typer(
     no_args_is_help=True, help="The auditor: verify both logs without trusting the hub."
@@ -86,6 +99,9 @@ Examples:
 
   barid audit verify --data AUD --json > report.json
 
+  barid audit verify --data AUD --keep COPY; barid audit verify --data AUD --from COPY
+
+It goes on behind what earlier audits examined; --full begins with the first entry.
 Ends 0 when nothing is found, 3 when something is, 4 when the hub does not answer.""",
 )
 def verify(
@@ -95,16 +111,36 @@ def verify(
         bool,
         typer.Option("--changes", help="Tell all of each change of the directory, and its effect."),
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Examine every entry again, from the first on.")
+    ] = False,
+    jobs: Jobs = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", exists=True, file_okay=False, help="A copy of the logs, in place of the hub."
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", file_okay=False, help="Keep a copy of all that is read here."),
+    ] = None,
 ) -> None:
     """Download both logs, check everything in them, and say what is wrong, with index and rule.
 
     Each change of the directory is told: what it changed, who signed it, what it opened and closed.
     """
-    from broker.audit.setup import open_auditor
+    from broker.audit.setup import load_invited, open_auditor
 
-    report = asyncio.run(
-        audit_once(open_auditor(data, get_passphrase("the auditor's keystore")), data)
-    )
+    if source is not None and keep is not None:
+        raise typer.BadParameter("a copy is not copied: give one of both", param_hint="--keep")
+    key = None
+    if source is None:
+        key = open_auditor(data, get_passphrase("the auditor's keystore")).request_key
+    # A copy is kept whole: what was examined before is read again for it.
+    options = Auditing(key, jobs, full=full or keep is not None, source=source, keep=keep)
+    with progress_shown(shown=not as_json) as progress:
+        report = asyncio.run(audit_once(load_invited(data), data, options, progress))
     if as_json:
         print_json(report.to_plain())
     else:
@@ -113,15 +149,85 @@ def verify(
         raise typer.Exit(Exit.FINDINGS)
 
 
-async def audit_once(auditor: Auditor, data: Path) -> AuditReport:
+@dataclass(frozen=True, slots=True)
+class Auditing:
+    """How a person wants an audit done.
+
+    Args:
+        request_key: by which the hub is called; None where a copy takes its place.
+        jobs: processes; None for one a core.
+        full: begin with the first entry.
+        source: a copy of the logs, in the hub's place.
+        keep: where to keep a copy of what is read.
+    """
+
+    request_key: RequestSigningKey | None
+    jobs: int | None = None
+    full: bool = False
+    source: Path | None = None
+    keep: Path | None = None
+
+
+async def audit_once(
+    invitation: Invitation, data: Path, options: Auditing, progress: Progress | None = None
+) -> AuditReport:
     """Audit both logs once, as the auditor in a data directory. Raises as `verify_exchange`."""
+    from broker.audit.journal import Journal
+    from broker.audit.mirror import Folder, Keeping
+    from broker.audit.pipeline import How
     from broker.audit.seen import SeenStore
     from broker.audit.verify import verify_exchange
+    from broker.audit.workers import cores
     from broker.client import HubClient
 
-    address, exchange = auditor.invitation.hub, auditor.invitation.exchange
-    async with HubClient(address, exchange, auditor.request_key, lambda: int(time.time())) as hub:
-        return await verify_exchange(hub, auditor.invitation, SeenStore(data), utc_now)
+    journal = Journal(data)
+    if options.full:
+        journal.clear()
+    how = How(jobs=options.jobs or cores(), journal=journal)
+    if progress is not None:
+        how = replace(how, progress=progress)
+    store, key = SeenStore(data), options.request_key
+    try:
+        if options.source is not None:
+            return await verify_exchange(Folder(options.source), invitation, store, utc_now, how)
+        if key is None:
+            raise ConfigurationError("without a copy of the logs the hub has to be called")
+        exchange = invitation.exchange
+        async with HubClient(invitation.hub, exchange, key, lambda: int(time.time())) as hub:
+            source = hub if options.keep is None else Keeping(hub, options.keep)
+            return await verify_exchange(source, invitation, store, utc_now, how)
+    finally:
+        journal.close()
+
+
+@contextmanager
+def progress_shown(*, shown: bool) -> Iterator[Progress | None]:
+    """A bar for each log on standard error, where that is a terminal and `shown`."""
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}", justify="right"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(log: str, done: int, total: int) -> None:
+            if log not in tasks:
+                tasks[log] = bars.add_task(f"{log} log", total=total, rate="")
+            speed = bars.tasks[tasks[log]].speed
+            rate = "" if speed is None else f"{speed:,.0f}/s"
+            bars.update(tasks[log], completed=done, total=total, rate=rate)
+
+        yield progress
 
 
 def show_report(report: AuditReport, *, whole: bool) -> None:
@@ -155,7 +261,13 @@ def show_report(report: AuditReport, *, whole: bool) -> None:
         say(
             "Unwitnessed: a test exchange; nobody but this auditor watches for a hub with two faces."
         )
-    say(f"Verified in {report.seconds:.2f} s.")
+    for ended in report.closed:
+        say(
+            f"Closed before: {ended.directory.origin} with {ended.directory.size} entries,"
+            f" {ended.exchange.origin} with {ended.exchange.size}."
+        )
+    behind = f", behind {report.resumed} entries examined before" if report.resumed else ""
+    say(f"Verified in {report.seconds:.2f} s{behind}.")
 
 
 def _show_witnesses(witnesses: WitnessReport) -> None:

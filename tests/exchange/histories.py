@@ -20,9 +20,10 @@ from typing import Any, Final
 import httpx
 from sqlalchemy import Engine, event, select
 
+from broker.audit.pipeline import How
 from broker.audit.report import AuditReport
 from broker.audit.seen import SeenStore
-from broker.audit.verify import verify_exchange
+from broker.audit.verify import HOW, verify_exchange
 from broker.client import HubClient
 from broker.db import reading, writing
 from broker.hub.app import create_app
@@ -45,7 +46,7 @@ from broker.node.sync import Sync
 from broker.node.witness_keys import WITNESS_FILE
 from broker.settings import Listen, NodeSettings
 from schemas.bulletin.vocabularies import Precedence
-from schemas.directory import Witnesses, WitnessKeyFile
+from schemas.directory import Invitation, Witnesses, WitnessKeyFile
 from schemas.loader import dump_json, parse
 from tests.exchange.live import CHEAP, EXCHANGE, PASSPHRASE, LiveHub, now
 
@@ -290,14 +291,15 @@ class History:
         finally:
             self.wire.cut = None
 
-    def audit(self) -> AuditReport:
-        """What an auditor finds."""
-        hub = self.founded.hub
+    def audit(self, invitation: Invitation | None = None, how: How = HOW) -> AuditReport:
+        """What an auditor finds who has the first invitation, or another one."""
+        hub, invitation = self.founded.hub, invitation or self.founded.hub.invitation
         key = hub.desks["auc/audit"].request
         client = HubClient(hub.invitation.hub, EXCHANGE, key, self.now_unix)
         self.connect(client)
         store = SeenStore(self.folder)
-        report: AuditReport = self.run(verify_exchange(client, hub.invitation, store, self.clock))
+        audit = verify_exchange(client, invitation, store, self.clock, how)
+        report: AuditReport = self.run(audit)
         return report
 
     def close(self) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from broker.audit.journal import Journal
+from broker.audit.pipeline import How
 from broker.db import reading
 from broker.following import Follower
 from broker.hub.anchor import ANCHOR_VARIABLE
@@ -175,6 +177,7 @@ def test_nothing_is_lost(restored: Restored) -> None:
     assert (late_sizes[0] > early_sizes[0], late_sizes[1]) == (True, early_sizes[1])
     assert all("inconsistent-log" in restored.kinds(member) for member in ("ly", "tn"))
     before = {member: restored.kinds(member) for member in MEMBERS}
+    lost = 7 - restored.sizes()[1]
     logs = restored.begin()
     assert logs.generation == 2
     restored.work(rounds=4)
@@ -195,6 +198,11 @@ def test_nothing_is_lost(restored: Restored) -> None:
     assert hidden == {early, late[0]}
     for member in MEMBERS:
         assert restored.kinds(member) - before[member] == {"new-logs"}
+    report = restored.history.audit()
+    assert report.findings == ()
+    assert [each.word for each in report.remarks if each.word == "entries-lost"] == ["entries-lost"]
+    assert [f"the last {lost} entries are lost" in each.text for each in report.remarks][-1]
+    assert [each.exchange.origin for each in report.closed] == ["tripoli-test/exchange/1"]
     follower = restored.history.nodes["ne"].line.follower
     assert {log: each.checkpoint.origin for log, each in follower.witnessed.items()} == {
         "directory": logs.directory.origin,
@@ -206,6 +214,7 @@ def test_logs_that_lost_nothing(restored: Restored) -> None:
     """Other keys for whole logs: nothing is sent again; who was off follows two changes, as newcomers do."""
     first = restored.send("ly", "ne")
     restored.work(rounds=2)
+    assert restored.history.audit().findings == ()
     second = restored.begin()
     assert [each.exchange.size for each in second.previous] == [restored.closed_size(1)]
     restored.work("ly", "tn", rounds=2)
@@ -221,6 +230,13 @@ def test_logs_that_lost_nothing(restored: Restored) -> None:
         assert node.line.follower.generation == 3
     assert restored.history.nodes["ly"].states(first) == {"ne/main": ("delivered", None)}
     invitation = restored.history.founded.hub.invitation.model_copy(update={"logs": third})
+    journal = Journal(restored.history.folder)
+    for _ in range(2):
+        report = restored.history.audit(how=How(journal=journal))
+        assert (report.findings, len(report.closed)) == ((), 2)
+    journal.close()
+    late = restored.history.audit(invitation)
+    assert (late.findings, len(late.closed)) == ((), 2)
     newcomer = restored.follow(invitation)
     known = restored.history.nodes["ne"].line.follower
     assert (newcomer.generation, newcomer.history.generation) == (3, 3)

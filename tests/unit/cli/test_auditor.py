@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,13 +60,15 @@ def report(*findings: Finding, listed: int = 100) -> AuditReport:
 @pytest.fixture
 def _opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """An auditor that has joined."""
-    monkeypatch.setattr(setup, "open_auditor", lambda _data, _passphrase: None)
+    opened = SimpleNamespace(request_key=None)
+    monkeypatch.setattr(setup, "open_auditor", lambda _data, _passphrase: opened)
+    monkeypatch.setattr(setup, "load_invited", lambda _data: None)
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, outcome: AuditReport) -> None:
     """Let the audit end like this."""
 
-    async def verify(_auditor: object, _data: Path) -> AuditReport:
+    async def verify(*_asked: object) -> AuditReport:
         return outcome
 
     monkeypatch.setattr(auditor, "audit_once", verify)
