@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from broker.client import HubClient, TrustFileAbsent
-from broker.tlog.merkle import leaf_hash, root
+from broker.tlog.merkle import inclusion_path, leaf_hash, root
 from broker.tlog.tiles import append, reader_from_tiles
 from keys.derivation import sha256_hex
 from keys.history import DirectoryHistory, Finding
@@ -63,6 +63,10 @@ class DirectoryFold:
     def root(self) -> bytes:
         """The root, 32 bytes, of the entries that were folded."""
         return root(self.history.size, reader_from_tiles(self._read_tile, self.history.size))
+
+    def path(self, index: int, size: int) -> tuple[bytes, ...]:
+        """The inclusion path of an entry in the tree of the first `size` entries that were folded."""
+        return tuple(inclusion_path(index, size, reader_from_tiles(self._read_tile, size)))
 
     @property
     def tree(self) -> TreeHead:

@@ -77,7 +77,7 @@ class Follower:
         self.history = DirectoryHistory(
             invitation.exchange, invitation.root, invitation.logs.first_directory_origin
         )
-        self._fold = DirectoryFold(self.history, client, store)
+        self.fold = DirectoryFold(self.history, client, store)
         self._look = TimestampLook(store, self.history, clock)
         # Folded, but neither kept nor reported yet: a refresh that failed half way goes on from here.
         self._folded: list[Opening] = []
@@ -85,7 +85,7 @@ class Follower:
         self._start_with(invitation.logs)
         kept, openings = kept_together(store)
         for opening in openings:
-            begun = self._fold.replay(opening)
+            begun = self.fold.replay(opening)
             if begun is not None and begun.generation > self._logs.generation:
                 self._start_with(begun)
         if self.history.generation == self._logs.generation:
@@ -107,7 +107,7 @@ class Follower:
             text = kept if log == "directory" else self._store.checkpoint(log)
             if text is not None:
                 self._move(log, self._verifiers[log].open(text, both=True), text)
-        if self._fold.root() != self.directory_checkpoint.root:
+        if self.fold.root() != self.directory_checkpoint.root:
             raise VerificationError("the directory log kept here is not the one that was verified")
 
     @property
@@ -144,6 +144,10 @@ class Follower:
     def generation(self) -> int:
         """Of both logs."""
         return self._logs.generation
+
+    def text(self, log: str) -> str:
+        """The note of the newest verified checkpoint, with both signature lines."""
+        return self._texts[log]
 
     def head(self, log: str) -> Checkpoint:
         """The newest verified checkpoint of `directory` or `exchange`."""
@@ -235,8 +239,8 @@ class Follower:
             await self._prove_growth(log, heads[log], texts[log])
         if "exchange" in heads:
             self._move("exchange", heads["exchange"], texts["exchange"])
-        openings = await self._fold.new_openings(heads["directory"].size)
-        self._fold.check(openings, heads["directory"].root)
+        openings = await self.fold.new_openings(heads["directory"].size)
+        self.fold.check(openings, heads["directory"].root)
         for opening in openings:
             await self._prove_exchange_log(opening)
             await self._keep_folding(opening)
@@ -244,7 +248,7 @@ class Follower:
         self._keep()
 
     async def _keep_folding(self, opening: Opening) -> None:
-        self._found += await self._fold.fold(opening)
+        self._found += await self.fold.fold(opening)
         self._folded.append(opening)
 
     def _keep(self) -> None:
@@ -271,15 +275,15 @@ class Follower:
             await self._grow({"directory": texts["directory"]})
         else:
             await self._grow(texts)
-        logs = await self._fold.next_logs()
+        logs = await self.fold.next_logs()
         newest = self.exchange_checkpoint
         own = TreeHead(size=newest.size, root=newest.root.hex())
-        closed = check_succession(self._logs, logs, self._fold.tree, own, self._witnessed_size())
+        closed = check_succession(self._logs, logs, self.fold.tree, own, self._witnessed_size())
         if max(closed.exchange.size, newest.size) <= kept.size:
             # Nothing is lost: whatever else ended there would be another log.
             end = _checkpoint_of(closed.exchange)
             await self._prove("exchange", *sorted((newest, end), key=lambda head: head.size))
-        self._fold.begin(logs)
+        self.fold.begin(logs)
         self._start_with(logs)
         self._quorums.begin()
 
@@ -293,17 +297,17 @@ class Follower:
     async def _read_closed(self) -> None:
         """Read a directory log that was closed before this party came, up to its end."""
         closed = self._logs.previous[self.history.generation - 1].directory
-        openings = await self._fold.new_openings(closed.size)
-        self._fold.check(openings, bytes.fromhex(closed.root))
+        openings = await self.fold.new_openings(closed.size)
+        self.fold.check(openings, bytes.fromhex(closed.root))
         for opening in openings:
             await self._keep_folding(opening)
         self._keep()
-        logs = await self._fold.next_logs()
+        logs = await self.fold.next_logs()
         if self._logs.previous[: len(logs.previous)] != logs.previous:
             raise Problem(
                 "inconsistent-log", "a closed log ended otherwise than the invitation says"
             )
-        self._fold.begin(logs)
+        self.fold.begin(logs)
 
     async def prove_exchange_head(self, checkpoint: Checkpoint) -> None:
         """Prove that a tree of the exchange log is one with the newest verified one.

@@ -125,6 +125,12 @@ MEMBER_KEYS_MAX: Final = 16
 COUNCIL_SECONDS_MAX: Final = 90 * 24 * 3600
 """Seconds of a deadline, or of the grace: what is longer is a mistake."""
 
+BUNDLE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bytes of `bundle.json`: a directory's TUF files are its bulk; attachments lie beside it."""
+
+BUNDLE_ENTRIES_MAX: Final = 100_000
+"""Directory entries of a bundle: sealing keys of years without another directory."""
+
 LOST_ENTRIES_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of what a member gives back to a hub at once: weeks of a directory log with its files."""
 

@@ -159,12 +159,18 @@ def load_invited(data: Path) -> Invitation:
     return _read_invitation(path.read_bytes(), exchange)
 
 
-def _read_invitation(data: bytes, exchange: str) -> Invitation:
+def read_invited(data: bytes) -> Invitation:
+    """Read an invitation of any exchange. Raises ConfigurationError: it is none."""
     try:
         invitation = parse(Invitation, data, _INVITATION_BYTES_MAX)
         read_initial_root(invitation.root)
     except (ParseError, VerificationError) as error:
         raise ConfigurationError(f"this is no sound invitation: {error}") from error
+    return invitation
+
+
+def _read_invitation(data: bytes, exchange: str) -> Invitation:
+    invitation = read_invited(data)
     if invitation.exchange != exchange:
         raise ConfigurationError(
             f"the invitation is to {invitation.exchange}, and this auditor belongs to {exchange}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from broker.cli import bundling
 from broker.cli.exits import Exit
 from broker.cli.options import AsJson, Data, Exchange, arguments_checked, utc_now
 from broker.cli.output import print_json, say
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from schemas.directory import Invitation
 
 Progress = Callable[[str, int, int], None]
+
+DataIfAny = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="BARID_DATA", file_okay=False, help="The data directory."),
+]
 
 Jobs = Annotated[
     int | None,
@@ -101,11 +107,13 @@ Examples:
 
   barid audit verify --data AUD --keep COPY; barid audit verify --data AUD --from COPY
 
+  barid audit verify --bundle case.zip --invitation invitation.json --extract CASE
+
 It goes on behind what earlier audits examined; --full begins with the first entry.
 Ends 0 when nothing is found, 3 when something is, 4 when the hub does not answer.""",
 )
 def verify(
-    data: Data,
+    data: DataIfAny = None,
     as_json: AsJson = False,
     changes: Annotated[
         bool,
@@ -125,6 +133,25 @@ def verify(
         Path | None,
         typer.Option("--keep", file_okay=False, help="Keep a copy of all that is read here."),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            exists=True,
+            dir_okay=False,
+            help="Verify this bundle alone, without a network.",
+        ),
+    ] = None,
+    invitation: Annotated[
+        Path | None,
+        typer.Option(
+            "--invitation", exists=True, dir_okay=False, help="The trust root, in place of --data."
+        ),
+    ] = None,
+    extract: Annotated[
+        Path | None,
+        typer.Option("--extract", file_okay=False, help="A new folder for what is in the bundle."),
+    ] = None,
 ) -> None:
     """Download both logs, check everything in them, and say what is wrong, with index and rule.
 
@@ -132,6 +159,13 @@ def verify(
     """
     from broker.audit.setup import load_invited, open_auditor
 
+    if bundle is not None:
+        from broker.cli.bundling import verify_bundle_file
+
+        verify_bundle_file(bundle, _trust_root(data, invitation), extract, as_json=as_json)
+        return
+    if data is None or invitation is not None or extract is not None:
+        raise typer.BadParameter("the logs are verified with the auditor's --data alone")
     if source is not None and keep is not None:
         raise typer.BadParameter("a copy is not copied: give one of both", param_hint="--keep")
     key = None
@@ -147,6 +181,17 @@ def verify(
         show_report(report, whole=changes)
     if not report.is_sound:
         raise typer.Exit(Exit.FINDINGS)
+
+
+def _trust_root(data: Path | None, invitation: Path | None) -> bytes:
+    """The exact bytes of the trust root: of an invitation, or of the one that an auditor took."""
+    from broker.audit.setup import load_invited, read_invited
+
+    if (data is None) == (invitation is None):
+        raise typer.BadParameter("a bundle is verified with --data or with --invitation")
+    if invitation is not None:
+        return read_invited(invitation.read_bytes()).root
+    return load_invited(data).root if data is not None else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,3 +347,16 @@ def _show_counts(report: AuditReport) -> None:
     say(
         f"  envelopes to {counts.recipients} recipients, {counts.undelivered} without an answer yet"
     )
+
+
+app.command(
+    "bundle",
+    epilog="""\
+Examples:
+
+  barid audit bundle 019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b --desk tn/main --from ly/main --out case.zip
+
+  barid audit bundle 019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b --desk ly/main --out case.zip
+
+The file holds the bulletin in clear. `barid audit verify --bundle` verifies it anywhere, years later.""",
+)(bundling.bundle)

@@ -17,6 +17,7 @@ from broker.node import tables
 from broker.node.inbox.received import Received
 from broker.node.line import Line
 from broker.node.outbox.deliveries import deliveries_of
+from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.merkle import inclusion_path
 from broker.tlog.proof import verify_inclusion
 from broker.tlog.receipt import exchange_leaf
@@ -113,20 +114,30 @@ async def ripened(line: Line, kept: Kept) -> ReceiptFile:
     proof = TlogProof(receipt.index, path, receipt.checkpoint)
     is_ripe = witnessed is not None and receipt.index < witnessed.checkpoint.size
     if witnessed is not None and is_ripe:
-        tree, index = witnessed.checkpoint, receipt.index
-        generation = line.follower.generation
-        steps = await over_tiles(
-            line.reader,
-            "exchange",
-            generation,
-            tree.size,
-            lambda read: inclusion_path(index, tree.size, read),
-        )
-        leaf = exchange_leaf(receipt.salt, receipt.entry)
-        try:
-            verify_inclusion(leaf, index, tree.size, steps, tree.root)
-        except VerificationError as error:
-            raise Problem("inclusion", str(error)) from error
-        proof = TlogProof(index, tuple(steps), witnessed.text)
+        steps = await path_to(line, receipt, witnessed.checkpoint)
+        proof = TlogProof(receipt.index, steps, witnessed.text)
     text = write_receipt_file(receipt.entry, receipt.salt, proof, kept.statement, receipt.places)
     return ReceiptFile(f"{kept.name}.tlog-proof", text, is_ripe)
+
+
+async def path_to(line: Line, receipt: Receipt, tree: Checkpoint) -> tuple[bytes, ...]:
+    """The inclusion path of a receipt's entry in a verified tree, fetched from the hub, and verified.
+
+    Raises:
+        Problem: `inclusion`; what the hub answers.
+        HubUnreachable: try again later.
+    """
+    index, generation = receipt.index, line.follower.generation
+    steps = await over_tiles(
+        line.reader,
+        "exchange",
+        generation,
+        tree.size,
+        lambda read: inclusion_path(index, tree.size, read),
+    )
+    leaf = exchange_leaf(receipt.salt, receipt.entry)
+    try:
+        verify_inclusion(leaf, index, tree.size, steps, tree.root)
+    except VerificationError as error:
+        raise Problem("inclusion", str(error)) from error
+    return tuple(steps)

@@ -67,6 +67,25 @@ def admit(
     return _judge(header, state, directory, at)
 
 
+def admit_by_directory(
+    statement: Statement, header: Header, directory: Directory, at: datetime
+) -> dict[str, tuple[str, ...]]:
+    """Judge an envelope by one directory: all of `admit` but what only the directory log can show.
+
+    That is, whether the directory was in force, and which sealing key of a recipient was the highest.
+
+    Raises:
+        Problem: as `admit`.
+    """
+    _check_signature(statement, header, directory, at)
+    _check_exchange(header, directory)
+    _check_times(header, at)
+    for desk in header.desks:
+        if directory.desk(desk, at) is None:
+            raise Problem("unknown-recipient", f"{desk} is not a desk of this directory")
+    return _ask(header, directory, at)
+
+
 def admit_again(header: Header, state: DirectoryState, at: datetime) -> dict[str, tuple[str, ...]]:
     """Judge at another moment what `admit` has judged by the same state: all but the signature itself.
 
@@ -83,8 +102,7 @@ def admit_again(header: Header, state: DirectoryState, at: datetime) -> dict[str
 def _judge(
     header: Header, state: DirectoryState, directory: Directory, at: datetime
 ) -> dict[str, tuple[str, ...]]:
-    if header.exchange != directory.council.exchange:
-        raise Problem("wrong-exchange", f"the header says {header.exchange}")
+    _check_exchange(header, directory)
     _check_times(header, at)
     _check_recipients(header, state, directory, at)
     return _ask(header, directory, at)
@@ -117,6 +135,11 @@ def _check_signature(
         verify_statement(statement, PayloadType.ENVELOPE, known)
     except (VerificationError, ParseError) as error:
         raise Problem("statement-signature", str(error)) from error
+
+
+def _check_exchange(header: Header, directory: Directory) -> None:
+    if header.exchange != directory.council.exchange:
+        raise Problem("wrong-exchange", f"the header says {header.exchange}")
 
 
 def _check_times(header: Header, at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Receipts as files, of own bulletins and received ones: they prove to others what happened, and when.
+"""Receipts and bundles, of own bulletins and received ones: they prove to others what happened, and when.
 
 May import FastAPI and the node's own rooms; `app` mounts it.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
-from broker.db import reading
+from broker.db import reading, writing
 from broker.node.api.access import (
     Bearer,
     BulletinId,
@@ -25,8 +25,10 @@ from broker.node.api.examples import example_of
 from broker.node.api.inbox_routes import Named
 from broker.node.api.receipt_views import ReceiptFileView, ReceiptsView
 from broker.node.api.tokens import Action
-from broker.node.inbox.received import find_received
+from broker.node.bundles import Source, make_bundle, received_source, sent_source
+from broker.node.inbox.received import find_received, mark_exported
 from broker.node.receipts import Kept, received_receipt, ripened, sent_receipts
+from schemas.bundle import Bundle
 from schemas.errors import HubUnreachable, Problem
 
 router = APIRouter(prefix="/v1")
@@ -87,3 +89,45 @@ async def received_bulletin_receipts(request: Request, named: Named) -> Response
         return received_receipt(found)
 
     return await _view(request, [await asyncio.to_thread(find)])
+
+
+async def _bundle(request: Request, source: Source) -> Response:
+    try:
+        data = await make_bundle(serving_of(request).node.line, source)
+    except HubUnreachable as error:
+        raise Problem(
+            "busy", f"the hub, which has the new path, does not answer: {error}"
+        ) from error
+    return Response(data, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+@router.get(
+    "/desks/{member}/{unit}/bulletins/{bulletin_id}/bundle",
+    response_model=Bundle,
+    responses=problems("token-scope", "not-found", "busy", "inclusion"),
+)
+async def sent_bulletin_bundle(
+    request: Request, token: Bearer, member: Member, unit: Unit, bulletin_id: BulletinId
+) -> Response:
+    """An own bulletin with all that proves it to others, and the key that opens it."""
+    desk = desk_of(token, member, unit, Action.SEND)
+    line = serving_of(request).node.line
+    return await _bundle(request, await asyncio.to_thread(sent_source, line, desk, bulletin_id))
+
+
+@router.get(
+    "/desks/{member}/{unit}/inbox/{sender_member}/{sender_unit}/{bulletin_id}/bundle",
+    response_model=Bundle,
+    responses=problems("token-scope", "not-found", "busy", "inclusion"),
+)
+async def received_bulletin_bundle(request: Request, named: Named) -> Response:
+    """A received bulletin with all that proves it to others; it is noted as exported."""
+    node = serving_of(request).node
+
+    def find() -> Source:
+        source = received_source(node.line, named.desk, named.sender, named.bulletin_id)
+        with writing(node.home.engine) as connection:
+            mark_exported(connection, named.desk, named.sender, named.bulletin_id, node.clock())
+        return source
+
+    return await _bundle(request, await asyncio.to_thread(find))

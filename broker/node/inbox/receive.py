@@ -32,21 +32,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from broker.opening import Enclosed as Enclosed
+from broker.opening import open_content
 from broker.policy.admission import admit
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.receipt import LogVerifier, verify_receipt
-from keys.content import open_body, verify_commitment, verify_content
+from keys.content import verify_commitment
 from keys.dsse import pae_sha256, signatures_sha256
 from keys.envelope import check_body, check_slot, parse_header
 from keys.history import DirectoryState
-from keys.release import verify_release
 from keys.sealing import SealingPrivateKey, open_slot
-from keys.streams import attachment_label, open_stream, sealed_size
-from schemas.bulletin import Bulletin, parse_bulletin
-from schemas.bulletin.agreement import check_against_header
+from keys.streams import attachment_label, open_stream
 from schemas.bulletin.parts import BulletinReference
 from schemas.entries import EnvelopeAccepted
-from schemas.envelope import AttachmentRef, Header, SealedPart
+from schemas.envelope import AttachmentRef, Header
 from schemas.errors import BaridError, Fault, ParseError, Problem, VerificationError
 from schemas.receipts import InboxItem
 
@@ -79,19 +78,6 @@ class Arrived:
     index: int
     leaf: str
     checkpoint: Checkpoint
-
-
-@dataclass(frozen=True, slots=True)
-class Enclosed:
-    """An attachment, as bulletin, header and sealed part describe it together."""
-
-    name: str = field(repr=False)
-    media_type: str
-    size_bytes: int
-    """Of the plaintext, as `sha256`."""
-    sha256: str
-    sealed: AttachmentRef
-    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,59 +242,16 @@ def _open_slot(arrived: Arrived, private: SealingPrivateKey | None) -> bytes:
     return content_key
 
 
-def _read_bulletin(document: bytes) -> Bulletin:
-    try:
-        return parse_bulletin(document)
-    except ParseError as error:
-        # The path tells where; the values stay out, since they are sealed content.
-        path = error.errors[0].path if error.errors else "$"
-        raise Problem("bulletin-invalid", f"the bulletin is not well-formed at {path}") from error
-
-
 def _open_body(arrived: Arrived, body: bytes, content_key: bytes, state: DirectoryState) -> Opened:
     header = arrived.header
-    inside = open_body(content_key, header.exchange, header.id, body)
-    bulletin = _read_bulletin(inside.bulletin_json)
-    check_against_header(bulletin, header)
-    verify_content(inside.sealed_part.salt, inside.bulletin_json, header.bulletin.content)
     sender = state.directory.desk(header.from_, arrived.entry.at) if state.directory else None
-    if sender is None:
-        raise Problem("not-released", f"{header.from_} is not a desk of that directory")
-    verify_release(
-        inside.sealed_part.release,
-        header,
-        inside.bulletin_json,
-        inside.sealed_part.release_salts,
-        sender.release,
-        sender.release_threshold,
-    )
+    content = open_content(header, body, content_key, sender)
+    bulletin = content.bulletin
     return Opened(
-        inside.bulletin_json,
+        content.document,
         content_key,
         bulletin.retain_until,
         bulletin.review_by,
         bulletin.in_reply_to,
-        _enclosed(bulletin, header, inside.sealed_part),
-    )
-
-
-def _enclosed(bulletin: Bulletin, header: Header, sealed_part: SealedPart) -> tuple[Enclosed, ...]:
-    """Put together what is known of each attachment; their ids agree already, in their order."""
-    keys = sealed_part.attachment_keys
-    if set(keys) != {each.id for each in header.attachments}:
-        raise Problem("attachment-unreadable", "the keys are not exactly those of the attachments")
-    pairs = tuple(zip(bulletin.attachments, header.attachments, strict=True))
-    for inside, outside in pairs:
-        if outside.size != sealed_size(inside.size):
-            raise Problem("attachment-unreadable", f"{outside.id} is not as long as its file")
-    return tuple(
-        Enclosed(
-            name=inside.name,
-            media_type=inside.media_type,
-            size_bytes=inside.size,
-            sha256=inside.sha256,
-            sealed=outside,
-            key=keys[outside.id],
-        )
-        for inside, outside in pairs
+        content.attachments,
     )

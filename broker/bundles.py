@@ -1,0 +1,216 @@
+"""Bundles: a bulletin verified from the trust root alone, without a network, whatever the clock says.
+
+May import `broker.tlog`, `broker.policy`, `keys` and `schemas`; pure. Nodes write bundles, whoever has the
+trust root verifies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from broker.opening import Content, open_content
+from broker.policy.admission import admit_by_directory
+from broker.tlog.checkpoint import Checkpoint
+from broker.tlog.merkle import leaf_hash
+from broker.tlog.proof import verify_inclusion
+from broker.tlog.quorum import Quorum
+from broker.tlog.receipt import LogVerifier, exchange_leaf
+from keys.content import open_body, verify_commitment
+from keys.directory import Directory
+from keys.dsse import pae_sha256, signatures_sha256
+from keys.envelope import check_body, parse_header
+from keys.trust import load_directory
+from keys.tuf_files import TrustFileMissing
+from schemas.bulletin import Bulletin, parse_bulletin
+from schemas.bundle import Bundle, ProvedEntry
+from schemas.directory import LogKeys
+from schemas.entries import (
+    DirectoryPublished,
+    EnvelopeAccepted,
+    parse_directory_entry,
+    parse_exchange_entry,
+)
+from schemas.envelope import Header
+from schemas.errors import ParseError, VerificationError
+from schemas.limits import BUNDLE_BYTES_MAX
+from schemas.loader import parse
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far clocks may differ (the protocol, "Two logs")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A tree that a log signed.
+
+    Args:
+        at: the median time of the quorum that cosigned it; None in a test exchange without witnesses.
+        witnesses: whose nodes cosigned it.
+    """
+
+    checkpoint: Checkpoint
+    at: datetime | None
+    witnesses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedBundle:
+    """What a bundle proves.
+
+    Args:
+        header: of the envelope, signed by `signer`, the sender's node identity of then.
+        entry: its acceptance, at `index` of the exchange log.
+        content: the bulletin and its attachments.
+        directory: by which it was judged: in force at that entry.
+        exchange: the tree in which it stands.
+        directories: the tree of the directory log.
+        is_former: whether the header names a directory that had just been replaced.
+    """
+
+    header: Header
+    signer: str
+    entry: EnvelopeAccepted
+    index: int
+    leaf: bytes
+    content: Content
+    directory: Directory
+    exchange: Tree
+    directories: Tree
+    is_former: bool
+
+
+def verify_bundle(data: bytes, initial_root: bytes) -> VerifiedBundle:
+    """Verify a bundle.
+
+    1. It is well-formed; its statement carries a header, its acceptance is the entry of that statement.
+    2. The directory that the first of its directory entries published descends from the trust root, under k
+       of n governors; it is of this exchange. So does a later one that names the witnesses.
+    3. A quorum of the witnesses cosigned both trees, over the signatures of the logs' keys.
+    4. The acceptance stands in the exchange log's tree; the directory entries in the directory log's, from
+       the one in force to the acceptance's `directory_size`, and none between published another.
+    5. The acceptance is no later than the quorum that cosigned it, five minutes allowed.
+    6. The sender's node identity of that directory signed the header, its times hold at the entry's `at`,
+       its recipients were desks, and the access rules permitted each, by the policies logged.
+    7. The body is the one that the header names; the content key is the one that it commits to.
+    8. Body, bulletin, content and release verify (`open_content`).
+
+    Expiry is judged at the entry's `at`: what has run out since then changes nothing.
+
+    Args:
+        data: the exact bytes of `bundle.json`.
+        initial_root: the exact bytes of the trust root.
+
+    Raises:
+        ParseError: it is no bundle (1).
+        VerificationError: 2 to 5.
+        Problem: 6 to 8, with the word of what is wrong.
+    """
+    bundle = parse(Bundle, data, BUNDLE_BYTES_MAX)
+    header, entry = parse_header(bundle.statement), _acceptance(bundle)
+    directory = _directory(bundle, bundle.directory[0], initial_root)
+    council = directory.council
+    if bundle.witnessing is not None:
+        council = _directory(bundle, bundle.witnessing, initial_root).council
+    logs, quorum = council.logs, Quorum.of(council)
+    exchange = _tree(bundle.exchange_checkpoint, logs.exchange, quorum)
+    directories = _tree(bundle.directory_checkpoint, logs.directory, quorum)
+    leaf = exchange_leaf(bundle.acceptance.salt, bundle.acceptance.entry)
+    _check_included(leaf, bundle.acceptance.index, bundle.acceptance.path, exchange.checkpoint)
+    for each in (*bundle.directory, *((bundle.witnessing,) if bundle.witnessing else ())):
+        _check_included(leaf_hash(each.entry), each.index, each.path, directories.checkpoint)
+    _check_in_force(bundle.directory, entry)
+    if exchange.at is not None and entry.at > exchange.at + CLOCK_TOLERANCE:
+        raise VerificationError("the entry claims a later time than the quorum that cosigned it")
+    first = bundle.directory[0]
+    named = (header.directory.origin, header.directory.index, header.directory.leaf)
+    is_former = named != (logs.directory.origin, first.index, leaf_hash(first.entry).hex())
+    if is_former and (named[0], True) != (
+        logs.directory.origin,
+        header.directory.index < first.index,
+    ):
+        raise VerificationError("the header names another directory than was in force")
+    policies = admit_by_directory(bundle.statement, header, directory, entry.at)
+    if policies != {recipient.desk: recipient.policies for recipient in entry.recipients}:
+        raise VerificationError("other policies than those logged permit it")
+    check_body(header, bundle.body)
+    verify_commitment(bundle.content_key, header.exchange, header.id, header.body.commitment)
+    sender = directory.desk(header.from_, entry.at)
+    return VerifiedBundle(
+        header=header,
+        signer=bundle.statement.signatures[0].keyid,
+        entry=entry,
+        index=bundle.acceptance.index,
+        leaf=leaf,
+        content=open_content(header, bundle.body, bundle.content_key, sender),
+        directory=directory,
+        exchange=exchange,
+        directories=directories,
+        is_former=is_former,
+    )
+
+
+def peek(data: bytes) -> Bulletin:
+    """Read the bulletin of a bundle; nothing is proved.
+
+    Raises:
+        ParseError, Problem: it is no bundle, or does not open.
+    """
+    bundle = parse(Bundle, data, BUNDLE_BYTES_MAX)
+    header = parse_header(bundle.statement)
+    body = open_body(bundle.content_key, header.exchange, header.id, bundle.body)
+    return parse_bulletin(body.bulletin_json)
+
+
+def _acceptance(bundle: Bundle) -> EnvelopeAccepted:
+    entry = parse_exchange_entry(bundle.acceptance.entry)
+    if not isinstance(entry, EnvelopeAccepted):
+        raise ParseError(f"an entry of type {entry.type} accepts no envelope")
+    logged = (entry.pae, entry.signatures, entry.header)
+    statement = bundle.statement
+    if logged != (pae_sha256(statement), signatures_sha256(statement), statement.payload):
+        raise VerificationError("the statement is not the one that was accepted")
+    return entry
+
+
+def _directory(bundle: Bundle, proved: ProvedEntry, initial_root: bytes) -> Directory:
+    published = parse_directory_entry(proved.entry)
+    if not isinstance(published, DirectoryPublished):
+        raise ParseError(f"the directory entry {proved.index} publishes no directory")
+
+    def fetch(name: str, size_bytes_max: int) -> bytes:
+        data = bundle.files.get(name)
+        if data is None or len(data) > size_bytes_max:
+            raise TrustFileMissing(f"the bundle does not hold {name}")
+        return data
+
+    directory = load_directory(initial_root, fetch, published.root, published.snapshot)
+    if directory.council.exchange != bundle.exchange:
+        raise VerificationError(f"the directory is of {directory.council.exchange}")
+    return directory
+
+
+def _tree(text: str, keys: LogKeys, quorum: Quorum | None) -> Tree:
+    verifier = LogVerifier.from_keys(keys)
+    if quorum is None:
+        return Tree(verifier.open(text, both=True), None, ())
+    found = quorum.open(text, verifier)
+    return Tree(found.checkpoint, found.at, found.members)
+
+
+def _check_included(leaf: bytes, index: int, path: Sequence[str], tree: Checkpoint) -> None:
+    steps = [bytes.fromhex(step) for step in path]
+    verify_inclusion(leaf, index, tree.size, steps, tree.root)
+
+
+def _check_in_force(entries: Sequence[ProvedEntry], acceptance: EnvelopeAccepted) -> None:
+    first = entries[0].index
+    if [each.index for each in entries] != list(range(first, acceptance.directory_size)):
+        raise VerificationError(
+            "the directory entries do not reach from the one in force to the acceptance"
+        )
+    for each in entries[1:]:
+        if isinstance(parse_directory_entry(each.entry), DirectoryPublished):
+            raise VerificationError("another directory was published before the acceptance")
