@@ -24,6 +24,7 @@ from broker.node.api.views import (
     StatusView,
     UploadView,
 )
+from schemas.bundle import Bundle
 
 _ID: Final = "019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
 _ENVELOPE: Final = "019ab5f0-2d3e-7f4a-9b5c-6d7e8f9a0b1c"
@@ -178,6 +179,22 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
             "path": [_HASH],
             "checkpoint": "tripoli-demo/exchange/1\n18\n",
         },
+    },
+    Bundle: {
+        "v": 1,
+        "exchange": "tripoli-demo",
+        "statement": {
+            "payloadType": "application/vnd.barid.envelope.v1+json",
+            "payload": "eyJ2IjoxfQ==",
+            "signatures": [],
+        },
+        "content_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "body": "AAAA",
+        "acceptance": {"entry": "e30=", "salt": "AAAA", "index": 17, "path": []},
+        "exchange_checkpoint": "tripoli-demo/exchange/1\n18\n…",
+        "directory": [{"entry": "e30=", "index": 4, "path": []}],
+        "directory_checkpoint": "tripoli-demo/directory/1\n6\n…",
+        "files": {"metadata/1.root.json": "e30="},
     },
     ReceiptsView: {
         "receipts": [

@@ -104,7 +104,10 @@ async def _bundle(request: Request, source: Source) -> Response:
 @router.get(
     "/desks/{member}/{unit}/bulletins/{bulletin_id}/bundle",
     response_model=Bundle,
-    responses=problems("token-scope", "not-found", "busy", "inclusion"),
+    responses={
+        200: example_of(Bundle, "The bulletin in clear, and what proves it."),
+        **problems("token-scope", "not-found", "busy", "inclusion"),
+    },
 )
 async def sent_bulletin_bundle(
     request: Request, token: Bearer, member: Member, unit: Unit, bulletin_id: BulletinId
@@ -118,7 +121,10 @@ async def sent_bulletin_bundle(
 @router.get(
     "/desks/{member}/{unit}/inbox/{sender_member}/{sender_unit}/{bulletin_id}/bundle",
     response_model=Bundle,
-    responses=problems("token-scope", "not-found", "busy", "inclusion"),
+    responses={
+        200: example_of(Bundle, "The bulletin in clear, and what proves it."),
+        **problems("token-scope", "not-found", "busy", "inclusion"),
+    },
 )
 async def received_bulletin_bundle(request: Request, named: Named) -> Response:
     """A received bulletin with all that proves it to others; it is noted as exported."""
