@@ -190,7 +190,12 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
         },
         "content_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         "body": "AAAA",
-        "acceptance": {"entry": "e30=", "salt": "AAAA", "index": 17, "path": []},
+        "acceptance": {
+            "entry": "e30=",
+            "salt": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "index": 17,
+            "path": [],
+        },
         "exchange_checkpoint": "tripoli-demo/exchange/1\n18\n…",
         "directory": [{"entry": "e30=", "index": 4, "path": []}],
         "directory_checkpoint": "tripoli-demo/directory/1\n6\n…",
