@@ -33,6 +33,8 @@ class AcceptedEnvelope:
     id: str
     bulletin_id: str
     leaf: bytes
+    at: datetime
+    precedence: str
     expires: datetime
     answers: dict[str, Result | None]
 
@@ -78,7 +80,7 @@ class EnvelopeAudit:
         contradiction = self._contradiction(header)
         if contradiction is not None:
             self._report(index, f"accepted-{contradiction.word}", contradiction.detail)
-        self._remember(index, leaf, header)
+        self._remember(index, leaf, entry.at, header)
 
     def check_refused(
         self, index: int, entry: EnvelopeRefused, header: Header, verdict: Verdict | None
@@ -166,7 +168,7 @@ class EnvelopeAudit:
             return Problem("original-desks", f"the original never went to {', '.join(strangers)}")
         return None
 
-    def _remember(self, index: int, leaf: bytes, header: Header) -> None:
+    def _remember(self, index: int, leaf: bytes, at: datetime, header: Header) -> None:
         bulletin = (header.from_, header.bulletin.id)
         self._contents.setdefault(bulletin, header.bulletin.content)
         self._desks_sent.setdefault(bulletin, set()).update(header.desks)
@@ -175,7 +177,14 @@ class EnvelopeAudit:
             self.withdrawn.update((header.from_, header.withdraws, desk) for desk in header.desks)
         answers: dict[str, Result | None] = dict.fromkeys(header.desks)
         self.accepted[index] = AcceptedEnvelope(
-            header.from_, header.id, header.bulletin.id, leaf, header.expires, answers
+            header.from_,
+            header.id,
+            header.bulletin.id,
+            leaf,
+            at,
+            str(header.precedence),
+            header.expires,
+            answers,
         )
 
     def _report(self, index: int, rule: str, detail: str) -> None:

@@ -21,9 +21,11 @@ from broker.audit.order import EntryTimes
 from broker.audit.remarks import LapseWatch, Remark
 from broker.audit.rules import Findings
 from broker.audit.seen import Seen
+from broker.audit.statistics import Lateness, Statistics, lateness
 from keys.directory import Directory
 from keys.history import DirectoryHistory, DirectoryState
 from schemas.acknowledgements import Acknowledgement
+from schemas.directory import Deadlines
 from schemas.entries import (
     AcknowledgementEntry,
     AttachmentStored,
@@ -104,6 +106,7 @@ class ExchangeAudit:
         self._limits = limits
         self._seen = seen
         self._findings = findings
+        self._now = now
         self._times = EntryTimes("exchange", None if seen is None else seen.exchange, now, findings)
         self._next_head = 0
         self._directory_size = 0
@@ -120,6 +123,7 @@ class ExchangeAudit:
         self._refused: Counter[str] = Counter()
         self._acknowledged: Counter[str] = Counter()
         self._unjudged = 0
+        self.statistics = Statistics()
 
     def follow(self, former: ExchangeAudit, *, is_whole: bool) -> None:
         """Begin behind a closed log: the ids, contents and recipients that it fixed stay so.
@@ -162,11 +166,13 @@ class ExchangeAudit:
             # Step 7.
             case EnvelopeAccepted(), Header() as header:
                 self._by_member[member_of(header.from_)] += 1
+                self.statistics.accepted(entry.at, header)
                 self._envelopes.check_accepted(index, found.leaf, entry, header, verdict)
                 self._attachments.check_named(index, header)
             # Step 8.
             case EnvelopeRefused(), Header() as header:
                 self._refused[entry.problem] += 1
+                self.statistics.was_refused(entry, header)
                 self._envelopes.check_refused(index, entry, header, verdict)
             # Step 9.
             case AcknowledgementEntry(), Acknowledgement() as answer:
@@ -264,6 +270,10 @@ class ExchangeAudit:
     def remarks(self) -> tuple[Remark, ...]:
         """What breaks no rule, and people should look at."""
         return self._lapses.remarks()
+
+    def lateness(self, deadlines: Deadlines) -> Lateness:
+        """What was not answered by the council's deadlines."""
+        return lateness(self._envelopes.accepted.items(), deadlines, self._now)
 
     def counts(self) -> ExchangeCounts:
         """What was counted so far."""

@@ -6,7 +6,8 @@ Pure; may import `schemas`. The command line shows it, `to_json` is what other p
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +15,10 @@ from broker.audit.changes import DirectoryChanges
 from broker.audit.exchange import ExchangeCounts
 from broker.audit.remarks import Remark
 from broker.audit.rules import Finding
+from broker.audit.statistics import Lateness, Statistics
 from broker.audit.witnesses import WitnessReport
 from broker.tlog.checkpoint import Checkpoint
-from schemas.directory import ClosedLogs
+from schemas.directory import ClosedLogs, Names
 from schemas.loader import dump_json, to_plain
 from schemas.scalars import format_time
 
@@ -53,7 +55,8 @@ class AuditReport:
     council names; `none` means that no one but this auditor watches for a hub with two faces. `changes` are
     the directories that were published, `remarks` what people should look at though it breaks no rule. Logs
     and counts are those of the newest generation; `closed` says how those before it ended. `resumed` entries
-    of the exchange log had been examined by an earlier audit.
+    of the exchange log had been examined by an earlier audit. `lateness` is by the deadlines of the council
+    in force, `names` are its members'.
     """
 
     exchange: str
@@ -68,6 +71,9 @@ class AuditReport:
     counts: ExchangeCounts | None
     witnesses: WitnessReport
     seconds: float
+    statistics: Statistics | None = None
+    lateness: Lateness | None = None
+    names: Mapping[str, Names] = field(default_factory=dict)
     closed: tuple[ClosedLogs, ...] = ()
     resumed: int = 0
 
@@ -100,7 +106,14 @@ class AuditReport:
             "closed_logs": [to_plain(each) for each in self.closed],
             "resumed": self.resumed,
         }
-        return plain if self.counts is None else {**plain, "counts": self.counts.to_plain()}
+        if self.counts is not None:
+            plain["counts"] = self.counts.to_plain()
+        if self.statistics is not None:
+            plain["figures"] = self.statistics.to_plain()
+        if self.lateness is not None:
+            plain["late"] = self.lateness.to_plain()
+        plain["names"] = {member: to_plain(names) for member, names in self.names.items()}
+        return plain
 
     def to_json(self) -> bytes:
         """The report as compact JSON, without a newline."""

@@ -143,7 +143,8 @@ class _Audit:
         if not self._was_seen:
             raise self._store.unusable("it is of none of the logs that the council names")
         self._save(found)
-        witnesses = self._witnesses.report(self._council())
+        council = self._council()
+        witnesses = self._witnesses.report(council)
         return AuditReport(
             exchange=self._invitation.exchange,
             at=self._now,
@@ -161,6 +162,11 @@ class _Audit:
             counts=found.audit.counts() if found.audit else None,
             witnesses=witnesses,
             seconds=time.monotonic() - started,
+            statistics=found.audit.statistics if found.audit else None,
+            lateness=(
+                found.audit.lateness(council.deadlines_seconds) if found.audit and council else None
+            ),
+            names={each: seat.names for each, seat in council.members.items()} if council else {},
             closed=logs.previous,
             resumed=found.resumed,
         )

@@ -25,6 +25,8 @@ from broker.node.api.views import (
     UploadView,
 )
 from schemas.bundle import Bundle
+from schemas.scalars import encode_base64
+from schemas.statements import SIGNATURE_BYTES
 
 _ID: Final = "019ab5f0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"
 _ENVELOPE: Final = "019ab5f0-2d3e-7f4a-9b5c-6d7e8f9a0b1c"
@@ -186,7 +188,7 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
         "statement": {
             "payloadType": "application/vnd.barid.envelope.v1+json",
             "payload": "eyJ2IjoxfQ==",
-            "signatures": [],
+            "signatures": [{"keyid": _HASH, "sig": encode_base64(bytes(SIGNATURE_BYTES))}],
         },
         "content_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         "body": "AAAA",

@@ -1,0 +1,1 @@
+"""The template of a report's page, and its style."""
