@@ -6,7 +6,7 @@ trust root verifies them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -118,10 +118,10 @@ def verify_bundle(data: bytes, initial_root: bytes) -> VerifiedBundle:
     exchange = _tree(bundle.exchange_checkpoint, logs.exchange, quorum)
     directories = _tree(bundle.directory_checkpoint, logs.directory, quorum)
     leaf = exchange_leaf(bundle.acceptance.salt, bundle.acceptance.entry)
-    _check_included(leaf, bundle.acceptance.index, bundle.acceptance.path, exchange.checkpoint)
+    check_included(leaf, bundle.acceptance.index, bundle.acceptance.path, exchange.checkpoint)
     for each in (*bundle.directory, *((bundle.witnessing,) if bundle.witnessing else ())):
-        _check_included(leaf_hash(each.entry), each.index, each.path, directories.checkpoint)
-    _check_in_force(bundle.directory, entry)
+        check_included(leaf_hash(each.entry), each.index, each.path, directories.checkpoint)
+    check_reaches(bundle.directory, entry)
     if exchange.at is not None and entry.at > exchange.at + CLOCK_TOLERANCE:
         raise VerificationError("the entry claims a later time than the quorum that cosigned it")
     first = bundle.directory[0]
@@ -176,20 +176,35 @@ def _acceptance(bundle: Bundle) -> EnvelopeAccepted:
 
 
 def _directory(bundle: Bundle, proved: ProvedEntry, initial_root: bytes) -> Directory:
-    published = parse_directory_entry(proved.entry)
-    if not isinstance(published, DirectoryPublished):
-        raise ParseError(f"the directory entry {proved.index} publishes no directory")
-
-    def fetch(name: str, size_bytes_max: int) -> bytes:
-        data = bundle.files.get(name)
-        if data is None or len(data) > size_bytes_max:
-            raise TrustFileMissing(f"the bundle does not hold {name}")
-        return data
-
-    directory = load_directory(initial_root, fetch, published.root, published.snapshot)
+    directory = load_published(proved.entry, bundle.files, initial_root)
     if directory.council.exchange != bundle.exchange:
         raise VerificationError(f"the directory is of {directory.council.exchange}")
     return directory
+
+
+def load_published(entry: bytes, files: Mapping[str, bytes], initial_root: bytes) -> Directory:
+    """Verify the directory that an entry published, from the trust root.
+
+    Args:
+        entry: its exact bytes; where it stands in the log is the caller's to check.
+        files: TUF files by name.
+        initial_root: the exact bytes of the trust root.
+
+    Raises:
+        ParseError: it publishes none.
+        VerificationError: it does not verify, or a file is missing.
+    """
+    published = parse_directory_entry(entry)
+    if not isinstance(published, DirectoryPublished):
+        raise ParseError(f"an entry of type {published.type} publishes no directory")
+
+    def fetch(name: str, size_bytes_max: int) -> bytes:
+        data = files.get(name)
+        if data is None or len(data) > size_bytes_max:
+            raise TrustFileMissing(f"{name} is not there")
+        return data
+
+    return load_directory(initial_root, fetch, published.root, published.snapshot)
 
 
 def _tree(text: str, keys: LogKeys, quorum: Quorum | None) -> Tree:
@@ -200,12 +215,14 @@ def _tree(text: str, keys: LogKeys, quorum: Quorum | None) -> Tree:
     return Tree(found.checkpoint, found.at, found.members)
 
 
-def _check_included(leaf: bytes, index: int, path: Sequence[str], tree: Checkpoint) -> None:
+def check_included(leaf: bytes, index: int, path: Sequence[str], tree: Checkpoint) -> None:
+    """Check that a leaf stands in a tree. Raises VerificationError."""
     steps = [bytes.fromhex(step) for step in path]
     verify_inclusion(leaf, index, tree.size, steps, tree.root)
 
 
-def _check_in_force(entries: Sequence[ProvedEntry], acceptance: EnvelopeAccepted) -> None:
+def check_reaches(entries: Sequence[ProvedEntry], acceptance: EnvelopeAccepted) -> None:
+    """Check that directory entries reach from the one in force to an acceptance. Raises VerificationError."""
     first = entries[0].index
     if [each.index for each in entries] != list(range(first, acceptance.directory_size)):
         raise VerificationError(

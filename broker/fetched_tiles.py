@@ -1,19 +1,25 @@
 """Computing over a hub's tree: the tiles that a proof needs are fetched as it asks for them.
 
-May import `broker.client` and `broker.tlog`; `following` calls it. Tiles prove nothing by themselves.
+May import `broker.tlog`; `following`, receipts and evidence call it. Tiles prove nothing by themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from broker.client import HubClient
 from broker.tlog.merkle import HashReader
 from broker.tlog.tiles import reader_from_tiles, tile_path, tile_width
 from schemas.errors import BaridError
 
 T = TypeVar("T")
+
+
+class TileSource(Protocol):
+    """Where tiles come from, as `broker.client.HubClient`."""
+
+    async def tile(self, log: str, generation: int, path: str) -> bytes:
+        """A tile by its path."""
 
 
 class _TileNeeded(BaridError):
@@ -23,7 +29,7 @@ class _TileNeeded(BaridError):
 
 
 async def over_tiles(
-    client: HubClient, log: str, generation: int, size: int, compute: Callable[[HashReader], T]
+    source: TileSource, log: str, generation: int, size: int, compute: Callable[[HashReader], T]
 ) -> T:
     """Run a pure tree computation over the hub's tiles, fetching those that it asks for.
 
@@ -46,4 +52,4 @@ async def over_tiles(
         except _TileNeeded as needed:
             level, index = needed.tile
             path = tile_path(level, index, tile_width(level, index, size))
-            tiles[level, index] = await client.tile(log, generation, path)
+            tiles[level, index] = await source.tile(log, generation, path)

@@ -121,7 +121,7 @@ class LogReader:
             tile, bundle, openings = await asyncio.gather(
                 self._checked_hashes(tile_index, width),
                 self._bundle(tile_index, width),
-                self._openings(start, start + width),
+                self.openings(start, start + width),
             )
             served = [
                 ServedLeaf(
@@ -193,7 +193,7 @@ class LogReader:
             self._found.add(self._log, index * TILE_WIDTH, "bundle", f"{path} {what}")
             return None
 
-    async def _openings(self, start: int, end: int) -> dict[int, Opening]:
+    async def openings(self, start: int, end: int) -> dict[int, Opening]:
         """The openings of a range by index; the hub may answer with several pages."""
         found: dict[int, Opening] = {}
         while start < end:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from broker.audit.changes import DirectoryChanges
+from broker.audit.evidence import Written
 from broker.audit.exchange import ExchangeCounts
 from broker.audit.remarks import Remark
 from broker.audit.rules import Finding
@@ -56,7 +57,7 @@ class AuditReport:
     the directories that were published, `remarks` what people should look at though it breaks no rule. Logs
     and counts are those of the newest generation; `closed` says how those before it ended. `resumed` entries
     of the exchange log had been examined by an earlier audit. `lateness` is by the deadlines of the council
-    in force, `names` are its members'.
+    in force, `names` are its members'. `evidence` shows others those findings that can be shown.
     """
 
     exchange: str
@@ -76,6 +77,7 @@ class AuditReport:
     names: Mapping[str, Names] = field(default_factory=dict)
     closed: tuple[ClosedLogs, ...] = ()
     resumed: int = 0
+    evidence: tuple[Written, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -105,6 +107,7 @@ class AuditReport:
             "milliseconds": round(self.seconds * 1000),
             "closed_logs": [to_plain(each) for each in self.closed],
             "resumed": self.resumed,
+            "evidence": [each.to_plain() for each in self.evidence],
         }
         if self.counts is not None:
             plain["counts"] = self.counts.to_plain()

@@ -7,14 +7,16 @@ May import `keys`, `broker.tlog`, `broker.policy` and the auditor's own rooms; t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from broker.audit.checkpoints import Look, Signed
 from broker.audit.closing import check_end, first_logs, lost_remark
 from broker.audit.directory import DirectoryAudit
 from broker.audit.directory_pass import DirectoryPass
+from broker.audit.evidence import Gathering, Written
 from broker.audit.exchange import DirectoryLimits, ExchangeAudit
 from broker.audit.growth import Growth
 from broker.audit.pipeline import ExchangePass, How
@@ -24,15 +26,11 @@ from broker.audit.report import AuditedLog, AuditReport
 from broker.audit.rules import Finding, Findings, LogName
 from broker.audit.seen import Seen, SeenLog, SeenStore
 from broker.audit.witnesses import WitnessAudit
-from broker.client import LogClosed
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.receipt import LogVerifier
 from keys.trust import TrustFileMissing
 from schemas.directory import Council, Invitation, Logs
-from schemas.errors import HubUnreachable, ParseError, VerificationError
-
-_SNAPSHOT_TRIES_MAX: Final = 8
-"""Tries to see both logs at one moment; the directory log moves a few times a day."""
+from schemas.errors import ParseError, VerificationError
 
 _FATAL: Final = frozenset({"checkpoint", "root", "log-shrank", "log-forked"})
 """After these, what was verified before stays: it is the evidence."""
@@ -87,24 +85,17 @@ async def verify_exchange(
     return await _Audit(source, invitation, store, now(), how).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A checkpoint whose signatures verified, and its text."""
-
-    checkpoint: Checkpoint
-    note: str
-
-
 @dataclass
 class _Generation:
     """What was audited of one generation of logs."""
 
-    directory: _Told | None = None
-    exchange: _Told | None = None
+    directory: Signed | None = None
+    exchange: Signed | None = None
     audit: ExchangeAudit | None = None
     seen: Seen | None = None
     following: Logs | None = None
     resumed: int = 0
+    signed: Mapping[LogName, Sequence[str]] = field(default_factory=dict)
 
 
 class _Audit:
@@ -169,7 +160,31 @@ class _Audit:
             names={each: seat.names for each, seat in council.members.items()} if council else {},
             closed=logs.previous,
             resumed=found.resumed,
+            evidence=await self._evidence(found),
         )
+
+    async def _evidence(self, found: _Generation) -> tuple[Written, ...]:
+        if found.directory is None or found.exchange is None:
+            return ()
+        newest: dict[LogName, Signed] = {"directory": found.directory, "exchange": found.exchange}
+        others: dict[LogName, list[str]] = {}
+        for log in newest:
+            seen = _of(found.seen, log)
+            shown = self._witnesses.shown(log)
+            others[log] = [*found.signed.get(log, ())]
+            if seen is not None:
+                others[log].append(seen.note)
+            if shown is not None:
+                others[log].append(shown)
+        gathering = Gathering(
+            self._source,
+            self._invitation,
+            self._directory.history,
+            self._pass,
+            newest,
+            others,
+        )
+        return await gathering.gather(self._findings.listed)
 
     def _save(self, found: _Generation) -> None:
         if found.directory is None or found.exchange is None:
@@ -214,11 +229,12 @@ class _Audit:
         else:
             self._directory.begin(logs, found.seen)
         self._pass.begin(logs.directory.origin)
-        self._closed = False
         # Step 0: before the logs are, so that they hold at least what was cosigned.
         self._witnesses = await self._ask_witnesses()
         # Step 1: what the hub signed; `_growth` compares it with what was verified before.
-        found.directory, found.exchange = await self._checkpoints()
+        look = Look(self._source, self._verifiers, logs.generation, self._findings)
+        found.directory, found.exchange = await look.both()
+        self._closed, found.signed = look.is_closed, look.texts
         # Steps 2 to 4, for the directory log.
         if found.directory is not None:
             growth = self._growth("directory", found.directory, _of(found.seen, "directory"))
@@ -254,39 +270,7 @@ class _Audit:
             self._findings.add("directory", None, "log-closed", str(error))
             return None
 
-    async def _checkpoints(self) -> tuple[_Told | None, _Told | None]:
-        """Both checkpoints of one moment: the directory log did not move around the exchange log's.
-
-        So no entry of either names more of the other than is audited here, and what is logged later
-        names at least this much.
-        """
-        for _ in range(_SNAPSHOT_TRIES_MAX):
-            before = await self._checkpoint("directory")
-            exchange = await self._checkpoint("exchange")
-            if before is None or exchange is None:
-                return before, exchange
-            after = await self._checkpoint("directory")
-            if after is None or before.checkpoint.size == after.checkpoint.size:
-                if after is not None and before.checkpoint.root != after.checkpoint.root:
-                    detail = f"two roots were signed for {after.checkpoint.size} entries"
-                    self._findings.add("directory", None, "log-forked", detail)
-                return after, exchange
-        raise HubUnreachable("the directory log did not rest long enough to be audited")
-
-    async def _checkpoint(self, log: LogName) -> _Told | None:
-        try:
-            note = await ask(self._source.checkpoint(log, self._generation))
-        except LogClosed as closed:
-            note, self._closed = closed.note, True
-        try:
-            if note is None:
-                raise ParseError("the hub serves none")
-            return _Told(self._verifiers[log].open(note, both=True), note)
-        except (ParseError, VerificationError) as error:
-            self._findings.add(log, None, "checkpoint", str(error))
-            return None
-
-    def _growth(self, log: LogName, told: _Told, seen: SeenLog | None) -> Growth:
+    def _growth(self, log: LogName, told: Signed, seen: SeenLog | None) -> Growth:
         """Expect the root that the hub signed, and the one that this auditor verified before."""
         growth = Growth(self._findings)
         newest = told.checkpoint
@@ -350,15 +334,15 @@ class _Audit:
         generation = self._directory.history.generation
         return LogReader(self._source, log, generation, checkpoint, self._findings)
 
-    def _as_seen(self, told: _Told) -> SeenLog:
-        return SeenLog(told.checkpoint.size, told.checkpoint.root, self._now, told.note)
+    def _as_seen(self, told: Signed) -> SeenLog:
+        return SeenLog(told.checkpoint.size, told.checkpoint.root, self._now, told.text)
 
     @staticmethod
-    def _audited(told: _Told | None, seen: SeenLog | None) -> AuditedLog | None:
+    def _audited(told: Signed | None, seen: SeenLog | None) -> AuditedLog | None:
         if told is None:
             return None
         size, note = (0, None) if seen is None else (seen.size, seen.note)
-        return AuditedLog(told.checkpoint, told.note, size, note)
+        return AuditedLog(told.checkpoint, told.text, size, note)
 
     async def _ask_witnesses(self) -> WitnessAudit:
         shown: dict[LogName, str] = {}

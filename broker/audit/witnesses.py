@@ -74,6 +74,15 @@ class WitnessAudit:
         self._now = now
         self._findings = findings
 
+    def shown(self, log: LogName) -> str | None:
+        """The note that the hub shows as witnessed, if the log signed it."""
+        text = self._shown.get(log)
+        try:
+            self._logs[log].open(text or "", both=True)
+        except (ParseError, VerificationError):
+            return None
+        return text
+
     def expect(self, log: LogName, size: int, growth: Growth) -> None:
         """Have a tree of `size` leaves compared, while it is rebuilt, with what was cosigned."""
         try:

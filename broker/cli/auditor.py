@@ -38,6 +38,13 @@ DataIfAny = Annotated[
     typer.Option("--data", envvar="BARID_DATA", file_okay=False, help="The data directory."),
 ]
 
+InvitationIfAny = Annotated[
+    Path | None,
+    typer.Option(
+        "--invitation", exists=True, dir_okay=False, help="The trust root, in place of --data."
+    ),
+]
+
 Jobs = Annotated[
     int | None,
     typer.Option("--jobs", min=1, max=256, help="Processes that examine entries; one a core."),
@@ -142,12 +149,7 @@ def verify(
             help="Verify this bundle alone, without a network.",
         ),
     ] = None,
-    invitation: Annotated[
-        Path | None,
-        typer.Option(
-            "--invitation", exists=True, dir_okay=False, help="The trust root, in place of --data."
-        ),
-    ] = None,
+    invitation: InvitationIfAny = None,
     extract: Annotated[
         Path | None,
         typer.Option("--extract", file_okay=False, help="A new folder for what is in the bundle."),
@@ -162,7 +164,7 @@ def verify(
     if bundle is not None:
         from broker.cli.bundling import verify_bundle_file
 
-        verify_bundle_file(bundle, _trust_root(data, invitation), extract, as_json=as_json)
+        verify_bundle_file(bundle, trust_root(data, invitation), extract, as_json=as_json)
         return
     if data is None or invitation is not None or extract is not None:
         raise typer.BadParameter("the logs are verified with the auditor's --data alone")
@@ -183,12 +185,17 @@ def verify(
         raise typer.Exit(Exit.FINDINGS)
 
 
-def _trust_root(data: Path | None, invitation: Path | None) -> bytes:
-    """The exact bytes of the trust root: of an invitation, or of the one that an auditor took."""
+def trust_root(data: Path | None, invitation: Path | None) -> bytes:
+    """The exact bytes of the trust root: of an invitation, or of the one that an auditor took.
+
+    Raises:
+        typer.BadParameter: both are given, or none.
+        ConfigurationError: it cannot be read.
+    """
     from broker.audit.setup import load_invited, read_invited
 
     if (data is None) == (invitation is None):
-        raise typer.BadParameter("a bundle is verified with --data or with --invitation")
+        raise typer.BadParameter("it is verified with --data or with --invitation")
     if invitation is not None:
         return read_invited(invitation.read_bytes()).root
     return load_invited(data).root if data is not None else b""
@@ -216,7 +223,12 @@ class Auditing:
 async def audit_once(
     invitation: Invitation, data: Path, options: Auditing, progress: Progress | None = None
 ) -> AuditReport:
-    """Audit both logs once, as the auditor in a data directory. Raises as `verify_exchange`."""
+    """Audit both logs once, as the auditor in a data directory, and keep the evidence there.
+
+    Raises:
+        ConfigurationError: evidence cannot be written; and as `verify_exchange`.
+    """
+    from broker.audit.evidence import keep
     from broker.audit.journal import Journal
     from broker.audit.mirror import Folder, Keeping
     from broker.audit.pipeline import How
@@ -234,13 +246,18 @@ async def audit_once(
     store, key = SeenStore(data), options.request_key
     try:
         if options.source is not None:
-            return await verify_exchange(Folder(options.source), invitation, store, utc_now, how)
+            folder = Folder(options.source)
+            report = await verify_exchange(folder, invitation, store, utc_now, how)
+            keep(data, report.evidence)
+            return report
         if key is None:
             raise ConfigurationError("without a copy of the logs the hub has to be called")
         exchange = invitation.exchange
         async with HubClient(invitation.hub, exchange, key, lambda: int(time.time())) as hub:
             source = hub if options.keep is None else Keeping(hub, options.keep)
-            return await verify_exchange(source, invitation, store, utc_now, how)
+            report = await verify_exchange(source, invitation, store, utc_now, how)
+            keep(data, report.evidence)
+            return report
     finally:
         journal.close()
 
@@ -293,6 +310,10 @@ def show_report(report: AuditReport, *, whole: bool) -> None:
             say(f"      {RULES[finding.rule].meaning}")
         if total > len(report.findings):
             say(f"{total - len(report.findings)} more of the same rules are counted, not listed.")
+        for each in report.evidence:
+            say(f"Evidence that convinces others is kept, as evidence/{each.name}:")
+            for line in each.verdict.says:
+                say(f"  {one_line(line)}")
     say()
     _show_log("directory log", report.directory)
     _show_log("exchange log", report.exchange_log)

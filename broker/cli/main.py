@@ -15,8 +15,8 @@ from broker.cli import (
     alarms,
     analyst,
     attaching,
-    audit_watching,
     desks,
+    evidence,
     hub,
     lifecycle,
     member,
@@ -106,7 +106,7 @@ app.add_typer(hub.app, name="hub")
 app.add_typer(trust.app, name="trust")
 app.add_typer(member.app, name="member")
 app.add_typer(policy.app, name="policy")
-app.add_typer(audit_watching.app, name="audit")  # the group of `auditor`, to which it adds
+app.add_typer(evidence.app, name="audit")  # the group of `auditor`, to which it adds
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 fit_help(app)
 
