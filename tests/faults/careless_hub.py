@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from broker import db
-from broker.hub import app, setup
+from broker.hub import app, generations
 from keys.keystore import Keystore
 from tests.exchange.live import PASSPHRASE
 
@@ -28,6 +28,6 @@ def _careless(path: Path) -> Engine:
 
 
 if __name__ == "__main__":
-    setattr(setup, "open_sqlite", _careless)  # noqa: B010 - a stand-in that types do not allow
+    setattr(generations, "open_sqlite", _careless)  # noqa: B010 - a stand-in that types do not allow
     data = Path(sys.argv[1])
     app.serve_hub(data, Keystore.open(data / "keystore", PASSPHRASE))
