@@ -194,6 +194,28 @@ def _read_repository(folder: Path) -> dict[str, bytes]:
 
 
 @app.command(
+    "migrate",
+    epilog="""\
+Example:
+
+  barid hub migrate --data HUB
+
+Make a backup before. Until `barid hub serve` follows, going back is restoring it: docs/upgrading.md.""",
+)
+def migrate(data: Data) -> None:
+    """Bring the database of a stopped hub to this version's schema; nothing is signed or logged."""
+    from broker.hub.generations import migrate_databases
+
+    load_hub(data)
+    for each in migrate_databases(data):
+        if each.before == each.now:
+            say(f"{each.path} has the schema {each.now} already.")
+        else:
+            say(f"{each.path} had the schema {each.before}, and has {each.now}.")
+    say("Next: `barid hub doctor`, then `barid hub serve`.")
+
+
+@app.command(
     "serve",
     epilog="""\
 Example:

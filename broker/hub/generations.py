@@ -14,7 +14,7 @@ from typing import Final
 import nacl.utils
 from sqlalchemy import Engine, insert
 
-from broker.db import migrate, open_sqlite, reading, writing
+from broker.db import migrate, open_sqlite, reading, schema_of, writing
 from broker.hub import migrations
 from broker.hub.logbook import LogName
 from broker.hub.signers import Signers
@@ -54,6 +54,15 @@ class Database:
         return cls(generation, data / name)
 
 
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """A database, and its schema before and now."""
+
+    path: Path
+    before: str | None
+    now: str | None
+
+
 def databases(data: Path) -> tuple[Database, ...]:
     """Those of a hub, by generation; the last is written, and there is none where no hub was made."""
     found = (Database.of(data, number) for number in range(1, GENERATIONS_MAX + 1))
@@ -65,6 +74,27 @@ def open_database(database: Database) -> Engine:
     engine = open_sqlite(database.path)
     migrate(engine, migrations)
     return engine
+
+
+def migrate_databases(data: Path) -> tuple[Migrated, ...]:
+    """Bring every database of a hub that does not serve to the newest schema; nothing is signed or logged.
+
+    Raises:
+        ConfigurationError: there is none, or one has a schema that this software does not know.
+    """
+    found = databases(data)
+    if not found:
+        raise ConfigurationError(f"{data} holds no hub's database")
+    done = []
+    for database in found:
+        engine = open_sqlite(database.path)
+        try:
+            before = schema_of(engine, migrations).current
+            migrate(engine, migrations)
+            done.append(Migrated(database.path, before, schema_of(engine, migrations).current))
+        finally:
+            engine.dispose()
+    return tuple(done)
 
 
 def origin_of(exchange: str, log: LogName, generation: int) -> str:
