@@ -32,6 +32,12 @@ POLICY_BYTES_MAX: Final = 1024 * 1024
 NONE: Final = "none"
 """The quorum that is always there."""
 
+_COSIGNATURES: Final = (
+    SignatureType.ED25519_COSIGNATURE,
+    SignatureType.ML_DSA_44_COSIGNATURE,
+)
+"""What a witness signs with (C2SP tlog-cosignature)."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _SPACE: Final = re.compile(r"[ \t]+")
 
@@ -181,7 +187,10 @@ class _Reading:
                 self.logs.append(self._new_key(vkey, [key.public for key in self.logs]))
             case "witness", [name, vkey, *rest] if len(rest) <= 1:
                 present = [key.public for key in self.witnesses.values()]
-                self.witnesses[self._new_name(name)] = self._new_key(vkey, present)
+                key = self._new_key(vkey, present)
+                if key.type not in _COSIGNATURES:
+                    raise ParseError(f"the key of witness {name} is of a type that says no time")
+                self.witnesses[self._new_name(name)] = key
             case "group", [name, threshold, first, *more]:
                 members = (first, *more)
                 for member in members:
