@@ -6,7 +6,9 @@ May import FastAPI and the hub's own rooms; `app` mounts it. Blocking work runs 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+import gzip
+import re
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
@@ -44,7 +46,12 @@ from schemas.limits import (
 router = APIRouter(prefix="/v1")
 
 # Private, since a shared cache would not ask who is calling.
-_IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
+_IMMUTABLE: Final = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    # An entry bundle is compressed for those who can read it so (C2SP tlog-tiles).
+    "Vary": "Accept-Encoding",
+}
+_Q_ZERO: Final = re.compile(r"q=0(\.0*)?")
 _BYTES = "application/octet-stream"
 
 
@@ -178,6 +185,13 @@ async def get_checkpoint(request: Request, log: LogName, generation: int) -> Res
     return await hub.ask(checkpoint, generation)
 
 
+def _takes_gzip(request: Request) -> bool:
+    """Whether the caller says so, and not that it does not (q=0)."""
+    accepted = request.headers.get("Accept-Encoding", "").lower().split(",")
+    codings = [each.replace(" ", "").partition(";") for each in accepted]
+    return any(name == "gzip" and not _Q_ZERO.fullmatch(q) for name, _, q in codings)
+
+
 @router.get("/log/{log}/{generation}/tile/{path:path}")
 async def get_tile(request: Request, log: LogName, generation: int, path: str) -> Response:
     """A tile or entry bundle (C2SP tlog-tiles); it never changes."""
@@ -187,8 +201,13 @@ async def get_tile(request: Request, log: LogName, generation: int, path: str) -
     except ParseError as error:
         raise Problem("not-found", str(error)) from error
 
+    # The exchange log's leaves are hashes, and do not grow smaller.
+    packs = (wanted.level, log) == ("entries", "directory") and _takes_gzip(request)
+
     def tile(connection: Connection) -> Response:
         data = tile_bytes(connection, head_of(connection, log, generation), wanted)
-        return Response(data, headers=_IMMUTABLE, media_type=_BYTES)
+        headers = _IMMUTABLE | ({"Content-Encoding": "gzip"} if packs else {})
+        data = gzip.compress(data, mtime=0) if packs else data
+        return Response(data, headers=headers, media_type=_BYTES)
 
     return await hub_of(request).ask(tile, generation)

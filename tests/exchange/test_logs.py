@@ -21,6 +21,7 @@ from schemas.errors import Problem, VerificationError
 from tests.exchange.acting import refusal, submit, verified
 from tests.exchange.forging import ForgedLog
 from tests.exchange.live import LiveHub, live_hub, run
+from tests.exchange.raw import http, send, signature
 
 READER = "mr/judicial"
 LOGS: tuple[LogName, ...] = ("directory", "exchange")
@@ -197,3 +198,45 @@ def test_a_checkpoint_is_signed_by_both_keys(hub: LiveHub) -> None:
     assert receipt.checkpoint.count("\n— ") == 1
     with pytest.raises(VerificationError):
         exchange.open(receipt.checkpoint, both=True)
+
+
+def test_what_is_served_as_tlog_tiles_says(grown: LiveHub) -> None:
+    """Media types; tiles and bundles are kept for ever, a checkpoint is not; no empty tile, no other path."""
+    with http(grown) as client:
+        for log in LOGS:
+            prefix = f"/v1/log/{log}/1"
+            answer = send(client, grown, READER, "GET", f"{prefix}/checkpoint")
+            assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+            assert answer.headers["cache-control"] == "no-store"
+            for path in ("0/000", "0/001.p/7", "1/000.p/2", "entries/000", "entries/001.p/7"):
+                answer = send(client, grown, READER, "GET", f"{prefix}/tile/{path}")
+                assert (answer.status_code, path) == (200, path)
+                assert answer.headers["content-type"] == "application/octet-stream"
+                assert "max-age=31536000, immutable" in answer.headers["cache-control"]
+            for path in ("2/000.p/0", "1/000.p/0", "00/000", "0/0", "0/x000/000", "0/000.p/256"):
+                answer = send(client, grown, READER, "GET", f"{prefix}/tile/{path}")
+                assert (answer.status_code, path) == (404, path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "log", "coding"),
+    [
+        ("gzip", "directory", "gzip"),
+        ("identity, GZIP;q=0.5", "directory", "gzip"),
+        ("identity", "directory", None),
+        ("gzip;q=0, identity", "directory", None),
+        # Hashes do not grow smaller.
+        ("gzip", "exchange", None),
+    ],
+)
+def test_bundles_are_compressed_for_who_asks(
+    grown: LiveHub, asked: str, log: LogName, coding: str | None
+) -> None:
+    """Unpacked they are the same bytes."""
+    target = f"/v1/log/{log}/1/tile/entries/000"
+    with http(grown) as client:
+        headers = signature(grown, READER, "GET", target)
+        answer = client.get(target, headers=headers | {"Accept-Encoding": asked})
+    assert answer.headers.get("content-encoding") == coding
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert list(decode_entries(answer.content, TILE_WIDTH)) == ForgedLog.of(grown, log).data[:256]

@@ -12,16 +12,23 @@ import pytest
 
 from broker.hub.directory_log import Operate
 from broker.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from broker.tlog.cosignature import MlDsa44CosignatureSigner
+from broker.tlog.cosignature import (
+    Ed25519CosignatureVerifier,
+    MlDsa44CosignatureSigner,
+    MlDsa44CosignatureVerifier,
+)
 from broker.tlog.merkle import leaf_hash, root
 from broker.tlog.note import (
     Ed25519NoteSigner,
     Ed25519NoteVerifier,
     SignatureType,
     VerifierKey,
+    parse_note,
     parse_verifier_key,
 )
 from broker.tlog.proof import verify_consistency, verify_inclusion
+from broker.tlog.receipt import exchange_leaf_data
+from broker.tlog.receipt_file import write_receipt_file
 from broker.tlog.tiles import (
     TILE_WIDTH,
     append,
@@ -31,6 +38,7 @@ from broker.tlog.tiles import (
     tile_path,
     tile_width,
 )
+from broker.tlog.tlog_proof import TlogProof
 from schemas.errors import VerificationError
 from tests.exchange.acting import submit
 from tests.exchange.live import LiveHub, live_hub, run
@@ -217,3 +225,44 @@ def test_barid_verifies_proofs_of_sumdb(
         for altered in wrong:
             with pytest.raises(VerificationError):
                 verify(each, checkpoint, altered)
+
+
+def test_barid_verifies_what_go_cosigned(sumdb: Path, tmp_path: Path) -> None:
+    """A checkpoint of Barid's with the line of a witness written in Go, beside both lines of the log."""
+    log = Ed25519NoteSigner(ORIGIN, secrets.token_bytes(32))
+    second = MlDsa44CosignatureSigner(ORIGIN, secrets.token_bytes(32))
+    text = sign_checkpoint(Checkpoint(ORIGIN, 1, leaf_hash(b"entry")), (log, second), 1_795_000_000)
+    (tmp_path / "checkpoint").write_text(text, encoding="utf-8")
+    made = answer(sumdb, "cosign", "witness.example/go", 1_795_000_000, tmp_path / "checkpoint")
+    key = parse_verifier_key(made["key"])
+    assert key.render() == made["key"]
+    witness = Ed25519CosignatureVerifier(key.name, key.public)
+    first = Ed25519NoteVerifier(ORIGIN, log.key.public)
+    also = MlDsa44CosignatureVerifier(ORIGIN, second.key.public)
+    opened = open_checkpoint(text + made["line"], ORIGIN, [first, witness], [also])
+    assert [each.at for each in opened.signatures] == [None, 1_795_000_000, 1_795_000_000]
+    other = parse_note(text + made["line"]).text.replace("\n1\n", "\n2\n")
+    with pytest.raises(VerificationError):
+        witness.verify(other, parse_note(text + made["line"]).signatures[-1].signature)
+
+
+def test_go_verifies_a_receipt_of_a_hub(sumdb: Path, tmp_path: Path) -> None:
+    """As a node exports it, a tlog-proof: its path and the log's line hold, and no other leaf does."""
+    with live_hub(tmp_path / "hub") as hub:
+        run(hub.announce("ly/main", "tn/main"))
+        receipts = [
+            run(submit(hub, hub.seal(hub.outgoing("ly/main"), "tn/main"))) for _ in range(5)
+        ]
+        keys = hub.invitation.logs.exchange
+    key = VerifierKey(keys.origin, SignatureType.ED25519, keys.ed25519).render()
+    for receipt in receipts:
+        path = tuple(bytes.fromhex(each) for each in receipt.path)
+        proof = TlogProof(receipt.index, path, receipt.checkpoint)
+        file = tmp_path / f"{receipt.index}.tlog-proof"
+        text = write_receipt_file(receipt.entry, receipt.salt, proof, None, receipt.places)
+        file.write_text(text, encoding="utf-8")
+        data = exchange_leaf_data(receipt.salt, receipt.entry)
+        found = answer(sumdb, "proof", key, file, data.hex())
+        assert (found["origin"], found["size"] > receipt.index) == (keys.origin, True)
+        with pytest.raises(AssertionError):
+            answer(sumdb, "proof", key, file, bytes(32).hex())

@@ -2,6 +2,8 @@
 //
 //	sumdb check VKEY DIR   verify DIR/checkpoint, its tiles and entries, and proofs
 //	sumdb make NAME SIZE DIR   write a log of SIZE entries, with its verifier key and proofs
+//	sumdb proof VKEY FILE HEX   verify a tlog-proof of the record in hex
+//	sumdb cosign NAME SECONDS FILE   cosign a checkpoint with a fresh Ed25519 key
 //
 // Everything that matters is golang.org/x/mod/sumdb: notes, trees, tiles and proofs. The two differ in one thing
 // from C2SP tlog-tiles: sumdb puts the tile height into the path, and calls entry bundles data tiles.
@@ -31,8 +33,12 @@ func main() {
 		err = check(os.Args[2], os.Args[3])
 	case len(os.Args) == 5 && os.Args[1] == "make":
 		err = writeLog(os.Args[2], os.Args[3], os.Args[4])
+	case len(os.Args) == 5 && os.Args[1] == "proof":
+		err = checkProof(os.Args[2], os.Args[3], os.Args[4])
+	case len(os.Args) == 5 && os.Args[1] == "cosign":
+		err = cosign(os.Args[2], os.Args[3], os.Args[4])
 	default:
-		err = fmt.Errorf("sumdb check VKEY DIR | make NAME SIZE DIR")
+		err = fmt.Errorf("sumdb check VKEY DIR | make NAME SIZE DIR | proof VKEY FILE HEX | cosign NAME SECONDS FILE")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,4 +1,4 @@
-"""Logs of others, as their own tests hold them: Barid reads their notes, tiles and bundles, and writes the same."""
+"""Logs of others, as their own tests hold them: notes, tiles and bundles are read, and come out the same."""
 
 from __future__ import annotations
 

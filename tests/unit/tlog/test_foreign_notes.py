@@ -1,4 +1,4 @@
-"""Notes, cosignatures, proofs and policies of others: what their own tests take, Barid takes, and refuses likewise."""
+"""Notes, cosignatures, proofs and policies of others: what their own tests take, and what they refuse."""
 
 from __future__ import annotations
 
@@ -147,8 +147,7 @@ def _with_vkeys(text: str) -> str:
             public = bytes.fromhex(words[place])
             key = VerifierKey("w", SignatureType.ED25519_COSIGNATURE, public)
             words[place] = (_sigsum_log(public) if place == 1 else key).render()
-            line = " ".join(words)
-        lines.append(line)
+        lines.append(line if place is None else " ".join(words))
     return "\n".join(lines)
 
 
@@ -211,7 +210,7 @@ def test_others_verifier_keys_are_read_and_written(vkey: str) -> None:
 
 
 def test_formats_a_key_under_another_id_is_refused() -> None:
-    """transparency-dev computes the id anew and passes over the one that is written; Barid holds them together."""
+    """transparency-dev computes the id anew, and does not look at the one that is written."""
     with pytest.raises(ParseError, match="id is not that"):
         parse_verifier_key(FORMATS["vkey_of_another_id"])
 
@@ -241,6 +240,6 @@ def test_formats_what_is_no_proof(text: str) -> None:
 
 @pytest.mark.parametrize("policy", FORMATS["policies"])
 def test_formats_policies_that_name_no_cosigners_are_refused(policy: str) -> None:
-    """Its examples give witnesses note keys (0x01), one twice, or comment behind a line: tlog-policy has none of these."""
+    """Its examples give witnesses note keys (0x01), or a comment behind a line: tlog-policy has neither."""
     with pytest.raises(ParseError):
         parse_policy(policy)
