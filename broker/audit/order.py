@@ -10,9 +10,10 @@ from typing import Final
 
 from broker.audit.rules import Findings, LogName
 from broker.audit.seen import SeenLog
+from schemas.limits import CLOCK_TOLERANCE_SECONDS
 from schemas.scalars import format_time
 
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+CLOCK_TOLERANCE: Final = timedelta(seconds=CLOCK_TOLERANCE_SECONDS)
 """How far clocks may differ (the protocol, "Two logs")."""
 
 

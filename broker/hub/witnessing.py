@@ -18,8 +18,9 @@ from broker.tlog.note import Note, NoteSignature, parse_note
 from broker.tlog.quorum import Quorum
 from keys.derivation import sha256_hex
 from schemas.errors import ParseError, Problem, VerificationError
+from schemas.limits import WITNESS_ROUND_SECONDS
 
-ROUND_SECONDS: Final = 600
+ROUND_SECONDS: Final = WITNESS_ROUND_SECONDS
 """After so long witnesses cosign anew, though a log has not grown: members see how old a quorum is."""
 
 

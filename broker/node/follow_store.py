@@ -21,6 +21,11 @@ _OPENING_BYTES_MAX: Final = 2 * 1024 * 1024
 """Bytes of one stored opening: an entry and its statement, both in base64."""
 
 
+def parse_opening(data: bytes) -> Opening:
+    """Read an opening as it is kept here."""
+    return parse(Opening, data, _OPENING_BYTES_MAX)
+
+
 class NodeFollowStore:
     """Openings of the directory log, verified checkpoints and trust files.
 
@@ -38,7 +43,7 @@ class NodeFollowStore:
             rows = connection.execute(
                 select(column.opening).order_by(column.generation, column.entry_index)
             ).all()
-        return [parse(Opening, row.opening, _OPENING_BYTES_MAX) for row in rows]
+        return [parse_opening(row.opening) for row in rows]
 
     def openings_from(self, generation: int, start: int) -> tuple[Opening, ...]:
         """The stored openings of one directory log from an index on."""
@@ -48,7 +53,7 @@ class NodeFollowStore:
         )
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(column.entry_index)).all()
-        return tuple(parse(Opening, row.opening, _OPENING_BYTES_MAX) for row in rows)
+        return tuple(parse_opening(row.opening) for row in rows)
 
     def save(
         self, openings: Sequence[Opening], checkpoints: dict[str, str], generation: int = 1

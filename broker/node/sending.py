@@ -234,7 +234,8 @@ class Sender:
         if not isinstance(entry, AcknowledgementEntry) or entry.pae != pae_sha256(statement):
             raise Problem("entry-invalid", "the entry is not of this acknowledgement")
         await self._line.prove(verified.checkpoint)
-        await asyncio.to_thread(acknowledge.mark_logged, self._home, statement, receipt)
+        mark, now = acknowledge.mark_logged, self._clock()
+        await asyncio.to_thread(mark, self._home, statement, receipt, verified, now)
 
     def idle_seconds(self, longest_seconds: float) -> float:
         """How long nothing of this desk is due, at the longest so long; at least a second."""

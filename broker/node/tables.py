@@ -38,9 +38,7 @@ outgoing_bulletin = Table(
     Column("queued", BigInteger, nullable=False),
     Column("withdraws", Text),  # the bulletin of this desk that it withdraws
     Column("supersedes", Text),  # or that it replaces
-    Column(
-        "separately", Integer, nullable=False, server_default="0"
-    ),  # 1: an envelope for each desk
+    Column("separately", Integer, nullable=False, server_default="0"),  # 1: one for each desk
     Column("withdrawn", BigInteger),  # when this desk queued its withdrawal
     Column("reply_desk", Text),  # the bulletin that it answers
     Column("reply_id", Text),
@@ -224,6 +222,7 @@ incoming_envelope = Table(
     Column("reason", Text),  # NULL: delivered; else the problem of the rejection
     Column("received", BigInteger, nullable=False),
     Index("incoming_envelope_bulletin", "desk", "sender", "bulletin_id"),
+    Index("incoming_envelope_entry", "origin", "entry_index"),
 )
 """Every envelope that was logged for a desk, as evidence, opened or not."""
 
@@ -315,6 +314,24 @@ freshness = Table(
     Column("at", BigInteger, nullable=False),
 )
 """When each source of freshness last vouched for the directory that this node follows."""
+
+quorum_time = Table(
+    "quorum_time",
+    metadata,
+    Column("origin", Text, primary_key=True),  # of the log
+    Column("size", BigInteger, primary_key=True),
+    Column("first", BigInteger, nullable=False),  # when a quorum first cosigned it at this size
+    Column("last", BigInteger, nullable=False),  # and when one last did
+)
+
+dated_entry = Table(
+    "dated_entry",
+    metadata,
+    Column("origin", Text, primary_key=True),  # of the log
+    Column("entry_index", BigInteger, primary_key=True),
+    Column("at", BigInteger, nullable=False),  # the time that it claims
+)
+"""Entries that no quorum covers yet: the first that does says whether their time can be true."""
 
 watched = Table(
     "watched",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from broker.db import writing
 from broker.node.clock import Clock
+from broker.node.dating import note_quorum
 from broker.node.freshness import SOURCE_OF, freshness_of, note_timestamp, note_vouched
 from broker.node.home import Home
 from broker.node.line import Line
@@ -43,6 +44,9 @@ class Vouching:
                 note_timestamp(connection, check)
             for log, quorum in witnessed.items():
                 note_vouched(connection, SOURCE_OF[log], quorum.at)
+                if quorum != self._noted[1].get(log):
+                    generation = follower.generation if log == "directory" else None
+                    note_quorum(connection, quorum, generation, now)
             is_held = freshness_of(connection, directory, now).over_grace
         if "exchange" in witnessed:
             note_witnessed(self._home, witnessed["exchange"])

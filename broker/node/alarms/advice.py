@@ -32,6 +32,13 @@ ADVICE: Final[Mapping[AlarmKind, Said]] = {
         "L'annuaire précédent reste en vigueur. Prévenez les gouverneurs et l'auditeur.",
         "يبقى الدليل السابق ساريا. أبلغ المحافظين والمدقق.",
     ),
+    AlarmKind.ENTRY_TIME: Said(
+        "Keep the receipt of this entry, and ask the hub's operator and an auditor: its clock was wrong,"
+        " or it backdates.",
+        "Conservez le reçu de cette entrée et interrogez l'opérateur du relais et un auditeur : son horloge"
+        " était fausse, ou il antidate.",
+        "احتفظ بإيصال هذا القيد واسأل مشغّل الموزّع ومدققا: إما أن ساعته كانت خاطئة أو أنه يغيّر التواريخ.",
+    ),
     AlarmKind.GAP: Said(
         "Ask the other desk what it sent; if it does not come, tell the auditor.",
         "Demandez à l'autre bureau ce qu'il a envoyé ; à défaut, prévenez l'auditeur.",
@@ -128,6 +135,13 @@ ADVICE: Final[Mapping[AlarmKind, Said]] = {
         "Ask the other members whether their nodes run: too few of them cosign the hub's log.",
         "Demandez aux autres membres si leurs nœuds fonctionnent : trop peu cosignent le journal du relais.",
         "اسأل الأعضاء الآخرين هل تعمل عقدهم: عدد من يوقّع معها سجل الموزّع قليل جدا.",
+    ),
+    AlarmKind.RECEIVED_UNWITNESSED: Said(
+        "Until a quorum stands for them, the hub could deny that it logged them. Ask the other members"
+        " whether their nodes run.",
+        "Sans quorum, le relais pourrait nier les avoir inscrits. Demandez aux autres membres si leurs nœuds"
+        " fonctionnent.",
+        "ما لم يشهد عليها نصاب يستطيع الموزّع أن ينكر تسجيلها. اسأل الأعضاء الآخرين هل تعمل عقدهم.",
     ),
     AlarmKind.EXPIRED_UNANSWERED: Said(
         "Take it as not delivered: call the desk, and send a new bulletin if it still matters.",

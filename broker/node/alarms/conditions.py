@@ -18,6 +18,7 @@ from broker.node import tables
 from broker.node.alarms.deadlines import overdue
 from broker.node.alarms.directory import find_expiries, find_staleness
 from broker.node.alarms.kinds import AlarmKind
+from broker.node.alarms.unwitnessed import find_unwitnessed
 from broker.node.clock import from_seconds
 from broker.node.home import Home, sealing_key_name
 from broker.node.line import Line
@@ -110,6 +111,7 @@ def find_conditions(
         causes |= overdue(connection, state.directory, now)
         causes |= find_expiries(state.directory, home.settings.member, now)
         causes |= find_staleness(connection, line, state.directory, now)
+        causes |= find_unwitnessed(connection, line, state.directory, now)
         causes |= _sealing_keys(state, home, now)
     notices = home.settings.notices or Notices()
     return Found(causes, {AlarmKind.NOTICE_FAILED: notices.channels - failing.channels.keys()})

@@ -32,6 +32,8 @@ class AlarmKind(StrEnum):
     """A recipient was shown another log entry for an own envelope than this node."""
     FINDING = "finding"
     """An entry of the directory log breaks a rule."""
+    ENTRY_TIME = "entry-time"
+    """The hub logged an entry with a time that it cannot have: the witnesses' times contradict it."""
     GAP = "gap"
     """An envelope between two desks is missing, or a place was given twice."""
     MISSED = "missed"
@@ -70,6 +72,8 @@ class AlarmKind(StrEnum):
     """A bulletin waits to be accepted by the hub for a third of its deadline or longer."""
     NOT_WITNESSED = "not-witnessed"
     """An own bulletin is in the hub's log, and no quorum of witnesses has stood for it for ten minutes."""
+    RECEIVED_UNWITNESSED = "received-unwitnessed"
+    """Bulletins came an hour ago or more, and no quorum of witnesses stands for them."""
     EXPIRED_UNANSWERED = "expired-unanswered"
     """A bulletin expired before its recipient answered."""
     SEALING_KEY_STALE = "sealing-key-stale"
@@ -121,6 +125,7 @@ SEVERITY: Final[Mapping[AlarmKind, Severity]] = {
     AlarmKind.INCONSISTENT_LOG: Severity.CRITICAL,
     AlarmKind.OTHER_LEAF: Severity.CRITICAL,
     AlarmKind.FINDING: Severity.CRITICAL,
+    AlarmKind.ENTRY_TIME: Severity.CRITICAL,
     AlarmKind.GAP: Severity.SERIOUS,
     AlarmKind.MISSED: Severity.SERIOUS,
     AlarmKind.NEW_LOGS: Severity.SERIOUS,
@@ -140,6 +145,7 @@ SEVERITY: Final[Mapping[AlarmKind, Severity]] = {
     AlarmKind.UNANSWERED: Severity.SERIOUS,
     AlarmKind.NOT_ACCEPTED: Severity.SERIOUS,
     AlarmKind.NOT_WITNESSED: Severity.SERIOUS,
+    AlarmKind.RECEIVED_UNWITNESSED: Severity.SERIOUS,
     AlarmKind.EXPIRED_UNANSWERED: Severity.SERIOUS,
     AlarmKind.SEALING_KEY_STALE: Severity.SERIOUS,
     AlarmKind.RECIPIENT_KEY_EXPIRED: Severity.MINOR,
@@ -175,6 +181,7 @@ LASTING: Final = frozenset(
         AlarmKind.UNANSWERED,
         AlarmKind.NOT_ACCEPTED,
         AlarmKind.NOT_WITNESSED,
+        AlarmKind.RECEIVED_UNWITNESSED,
         AlarmKind.SEALING_KEY_STALE,
         AlarmKind.RECIPIENT_KEY_EXPIRED,
         AlarmKind.COUNCIL_EXPIRES,
@@ -198,6 +205,7 @@ a person has acknowledged them and they did not come again for a while. (A seali
 stays logged: that alarm is never over, and is quiet once acknowledged.)"""
 
 FACTS_ONLY: Final = LASTING - {AlarmKind.NOTICE_FAILED} | {
+    AlarmKind.ENTRY_TIME,
     AlarmKind.MISSED,
     AlarmKind.NEW_LOGS,
     AlarmKind.RESTORED,

@@ -48,6 +48,11 @@ TITLES: Final[Mapping[AlarmKind, Said]] = {
         "Une entrée du journal de l'annuaire viole une règle",
         "قيد في سجل الدليل يخالف قاعدة",
     ),
+    AlarmKind.ENTRY_TIME: Said(
+        "The hub logged an entry with a false time",
+        "Le relais a inscrit une entrée avec une heure fausse",
+        "سجّل الموزّع قيدا بوقت غير صحيح",
+    ),
     AlarmKind.GAP: Said(
         "A bulletin between two desks is missing",
         "Un bulletin entre deux bureaux manque",
@@ -136,6 +141,11 @@ TITLES: Final[Mapping[AlarmKind, Said]] = {
         "No quorum of witnesses stands for a bulletin",
         "Aucun quorum de témoins ne garantit un bulletin",
         "لا يشهد على نشرة نصاب من الشهود",
+    ),
+    AlarmKind.RECEIVED_UNWITNESSED: Said(
+        "No quorum of witnesses stands for bulletins that came",
+        "Aucun quorum de témoins ne garantit des bulletins reçus",
+        "لا يشهد على نشرات واردة نصاب من الشهود",
     ),
     AlarmKind.EXPIRED_UNANSWERED: Said(
         "A bulletin expired before it was answered",

@@ -19,7 +19,9 @@ from broker.db import reading, writing
 from broker.node import tables
 from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.clock import to_seconds
+from broker.node.dating import note_entry
 from broker.node.home import Home
+from broker.tlog.receipt import VerifiedReceipt
 from keys.dsse import pae_sha256, sign_statement
 from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
 from schemas.limits import (
@@ -225,10 +227,14 @@ def items_of(statement: Statement) -> set[tuple[str, str]]:
     return {(item.from_, item.id) for item in payload.items}
 
 
-def mark_logged(home: Home, statement: Statement, receipt: Receipt) -> None:
-    """Note that an acknowledgement stands in the log; its receipt was verified by the caller."""
+def mark_logged(
+    home: Home, statement: Statement, receipt: Receipt, verified: VerifiedReceipt, now: datetime
+) -> None:
+    """Note that an acknowledgement stands in the log, as its receipt says, which the caller verified."""
     sent = tables.acknowledgement
     with writing(home.engine) as connection:
+        origin = verified.checkpoint.origin
+        note_entry(connection, origin, verified.index, verified.entry.at, now)
         connection.execute(
             update(sent)
             .where(sent.c.pae == pae_sha256(statement))

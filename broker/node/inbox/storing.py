@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_once
 from broker.node import tables
 from broker.node.alarms.book import AlarmKind, clear_alarms, raise_alarm
 from broker.node.clock import to_seconds
+from broker.node.dating import note_entry
 from broker.node.inbox.acknowledge import Logged, note_answer
 from broker.node.inbox.receive import Arrived, Opened
 from broker.node.inbox.received import find_shown
@@ -223,6 +224,7 @@ def _store_envelope(
     now: datetime,
 ) -> None:
     header, item = arrived.header, arrived.item
+    note_entry(connection, arrived.origin, arrived.index, arrived.entry.at, now)
     connection.execute(
         insert(tables.incoming_envelope).values(
             desk=arrived.desk,

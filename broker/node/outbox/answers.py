@@ -17,6 +17,7 @@ from broker.db import reading, writing
 from broker.node import tables
 from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.clock import from_seconds, to_seconds
+from broker.node.dating import note_entry
 from broker.node.home import Home
 from broker.node.outbox.deliveries import (
     DeliveryKey,
@@ -220,6 +221,7 @@ def _note_answer(
     if was_noted(connection, key, state, row.envelope_id):
         # A person sent the bulletin again since: what was answered before says nothing of that.
         return
+    note_entry(connection, answer.checkpoint.origin, answer.index, answer.at, now)
     step = Step(
         state,
         answer.at,

@@ -15,6 +15,7 @@ from broker.db import writing
 from broker.node import tables
 from broker.node.alarms.book import AlarmKind, raise_alarm
 from broker.node.clock import to_seconds
+from broker.node.dating import note_entry
 from broker.node.home import Home
 from broker.node.outbox.addressing import update_envelope
 from broker.node.outbox.deliveries import DeliveryKey, Step, advance_if_allowed
@@ -61,7 +62,8 @@ def settle(home: Home, proved: Proved, refusal: Problem | None, now: datetime) -
         row = _row(connection, proved.envelope_id)
         if OutboxState(row.state) not in {OutboxState.SEALED, OutboxState.EXPIRED}:
             return OutboxState(row.state)
-        entry = proved.verified.entry
+        entry, verified = proved.verified.entry, proved.verified
+        note_entry(connection, verified.checkpoint.origin, verified.index, entry.at, now)
         if isinstance(entry, EnvelopeAccepted):
             return _accept(connection, row, proved, entry, now)
         if isinstance(entry, EnvelopeRefused):
