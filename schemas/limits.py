@@ -72,10 +72,13 @@ DIRECTORY_GRACE_SECONDS: Final = 600
 """How long a directory that was in force is still taken when nothing that matters changed (the protocol)."""
 
 WITNESS_ROUND_SECONDS: Final = 600
-"""After so long witnesses are shown the newest tree, and cosign anew though a log has not grown (the protocol)."""
+"""After so long witnesses are shown the newest tree, and cosign anew what has not grown (the protocol)."""
 
 CLOCK_TOLERANCE_SECONDS: Final = 300
 """How far an entry's `at` may lie outside the quorums before and behind it (the protocol, "Two logs")."""
+
+KEPT_QUORUMS_MAX: Final = 10_000
+"""Quorums of a log that an auditor remembers, minutes apart: a month of them at least."""
 
 REQUEST_LIFE_SECONDS_MAX: Final = 60
 """From a request signature's `created` to its `expires` (the protocol)."""

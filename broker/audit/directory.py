@@ -18,6 +18,7 @@ from broker.audit.remarks import GovernanceWatch, LapseWatch, RateWatch, Remark
 from broker.audit.rules import RULES, Findings
 from broker.audit.seen import Seen
 from broker.policy.admission import rules_of
+from broker.tlog.quorum_times import QuorumTimes
 from keys.directory import Directory
 from keys.dsse import pae_sha256
 from keys.history import DirectoryHistory
@@ -86,6 +87,10 @@ class DirectoryAudit:
         self.history.begin(logs.directory.origin)
         self.expect(logs, seen)
         self.heads = []
+
+    def hold_times(self, quorums: QuorumTimes) -> None:
+        """Hold the times of this generation's entries against the quorums that this auditor saw."""
+        self._times.hold(quorums)
 
     def remarks(self) -> tuple[Remark, ...]:
         """What breaks no rule, and people should look at."""

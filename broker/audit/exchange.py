@@ -22,6 +22,7 @@ from broker.audit.remarks import LapseWatch, Remark
 from broker.audit.rules import Findings
 from broker.audit.seen import Seen
 from broker.audit.statistics import Lateness, Statistics, lateness
+from broker.tlog.quorum_times import QuorumTimes
 from keys.directory import Directory
 from keys.history import DirectoryHistory, DirectoryState
 from schemas.acknowledgements import Acknowledgement
@@ -124,6 +125,10 @@ class ExchangeAudit:
         self._acknowledged: Counter[str] = Counter()
         self._unjudged = 0
         self.statistics = Statistics()
+
+    def hold_times(self, quorums: QuorumTimes) -> None:
+        """Hold the times of all entries against the quorums on this log that the auditor saw."""
+        self._times.hold(quorums)
 
     def follow(self, former: ExchangeAudit, *, is_whole: bool) -> None:
         """Begin behind a closed log: the ids, contents and recipients that it fixed stay so.

@@ -1,6 +1,6 @@
 """The times of entries: they never run backwards, never lie ahead, and never behind what was seen already.
 
-Pure; may import `schemas`. The audits of both logs feed it each entry's `at`.
+Pure; may import `broker.tlog` and `schemas`. The audits of both logs feed it each entry's `at`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Final
 
 from broker.audit.rules import Findings, LogName
 from broker.audit.seen import SeenLog
+from broker.tlog.quorum_times import QuorumTimes, misdated
 from schemas.limits import CLOCK_TOLERANCE_SECONDS
 from schemas.scalars import format_time
 
@@ -32,6 +33,9 @@ class EntryTimes:
         self._seen = seen
         self._now = now
         self._findings = findings
+        # The newest is verified once the council is known, which stands in the directory log itself.
+        self._quorums: QuorumTimes | None = None
+        self._unheld: list[tuple[int, datetime]] = []
         self._before: datetime | None = None
 
     def check(self, index: int, at: datetime) -> bool:
@@ -44,7 +48,23 @@ class EntryTimes:
             self._report(index, "at-future", f"{format_time(at)} is yet to come")
         elif self._is_backdated(index, at):
             self._report(index, "at-backdated", f"{format_time(at)} had passed without this entry")
+        elif self._quorums is None:
+            self._unheld.append((index, at))
+        else:
+            self._hold(index, at, self._quorums)
         return True
+
+    def hold(self, quorums: QuorumTimes) -> None:
+        """Hold all entries, those that were checked before and those that follow, against quorums."""
+        self._quorums = quorums
+        for index, at in self._unheld:
+            self._hold(index, at, quorums)
+        self._unheld.clear()
+
+    def _hold(self, index: int, at: datetime, quorums: QuorumTimes) -> None:
+        why = misdated(at, quorums.between(index)) if quorums.times else None
+        if why is not None:
+            self._report(index, "at-quorum", why)
 
     def _is_backdated(self, index: int, at: datetime) -> bool:
         seen = self._seen

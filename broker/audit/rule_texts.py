@@ -62,6 +62,10 @@ RULE_TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Une entrée se dit d'un moment où cet auditeur a vu le journal sans elle.",
         "قيد يدّعي وقتا رأى فيه المدقق السجل من دونه.",
     ),
+    "at-quorum": (
+        "Une entrée se dit d'un moment que contredisent les cosignatures des témoins.",
+        "قيد يدّعي وقتا تكذّبه توقيعات الشهود.",
+    ),
     "directory": (
         "Un annuaire est nul : il ne se vérifie pas, ou ne suit pas le précédent.",
         "دليل باطل: لا يمكن التحقق منه، أو لا يتبع الذي قبله.",

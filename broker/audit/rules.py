@@ -42,6 +42,7 @@ _TABLE: Final[tuple[Rule, ...]] = (
     Rule("at-decreasing", "An entry claims an earlier time than the one before it."),
     Rule("at-future", "An entry claims a time that is yet to come."),
     Rule("at-backdated", "An entry claims a time at which this auditor saw the log without it."),
+    Rule("at-quorum", "An entry claims a time that the witnesses' cosignatures contradict."),
     # The directory log.
     Rule("directory", "A directory is void: it does not verify, or does not follow the one before."),
     Rule("access-rules", "The access rules of a directory do not load; they permit nothing."),

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from broker.audit.quorum_record import QuorumStore
 from broker.audit.rules import LogName
 from broker.settings import write_whole
 from broker.tlog.receipt import LogVerifier
@@ -74,6 +75,7 @@ class SeenStore:
 
     def __init__(self, data: Path) -> None:
         self._path = data / SEEN_FILE
+        self.quorums = QuorumStore(data)
 
     def load(self) -> SeenFile | None:
         """Read what was verified before; None before the first audit.

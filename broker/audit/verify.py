@@ -27,6 +27,7 @@ from broker.audit.rules import Finding, Findings, LogName
 from broker.audit.seen import Seen, SeenLog, SeenStore
 from broker.audit.witnesses import WitnessAudit
 from broker.tlog.checkpoint import Checkpoint
+from broker.tlog.quorum_times import QuorumTimes
 from broker.tlog.receipt import LogVerifier
 from keys.trust import TrustFileMissing
 from schemas.directory import Council, Invitation, Logs
@@ -115,6 +116,7 @@ class _Audit:
         self._findings = Findings()
         self._remarks: list[Remark] = []
         self._kept = store.load()
+        self._quorums = store.quorums.load()
         self._was_seen = self._kept is None
         self._directory = DirectoryAudit(invitation, None, now, self._findings)
         self._pass = DirectoryPass(source, self._directory, self._findings, how)
@@ -191,6 +193,7 @@ class _Audit:
             return
         if _FATAL.isdisjoint(self._findings.by_rule):
             self._store.save(Seen(self._as_seen(found.directory), self._as_seen(found.exchange)))
+            self._store.quorums.save(self._quorums)
         elif self._how.journal is not None:
             # What was examined is not what is signed: the next audit reads all of it again.
             self._how.journal.clear()
@@ -240,6 +243,8 @@ class _Audit:
             growth = self._growth("directory", found.directory, _of(found.seen, "directory"))
             tree = found.directory.checkpoint
             await self._pass.run(self._reader("directory", tree), tree.size, growth)
+        self._note_quorums()
+        self._directory.hold_times(self._quorums[logs.directory.origin])
         if self._closed and found.directory is not None and found.exchange is not None:
             found.following = await self._succeeding(logs, found)
         # Steps 2, 3 and 5 to 10, for the exchange log; and the roots of it that step 4 left open.
@@ -313,6 +318,7 @@ class _Audit:
             self._now,
             self._findings,
         )
+        audit.hold_times(self._quorums[checkpoint.origin])
         if former is not None:
             audit.follow(former, is_whole=not self._remarks)
         elif self._generation > 1:
@@ -351,6 +357,15 @@ class _Audit:
             if text is not None:
                 shown[log] = text
         return WitnessAudit(self._verifiers, shown, self._now, self._findings)
+
+    def _note_quorums(self) -> None:
+        """Note the newest quorum on each log, as the council that was just audited names its witnesses."""
+        newest = self._witnesses.quorums(self._council())
+        for log, verifier in self._verifiers.items():
+            times = self._quorums.get(verifier.origin, QuorumTimes(()))
+            if log in newest:
+                times = times.with_quorum(newest[log].checkpoint.size, newest[log].at)
+            self._quorums[verifier.origin] = times
 
     def _council(self) -> Council | None:
         directory = self._directory.history.newest.directory

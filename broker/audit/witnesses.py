@@ -5,6 +5,7 @@ May import `broker.tlog` and the auditor's own rooms; `verify` asks it before an
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -96,6 +97,18 @@ class WitnessAudit:
             return
         detail = f"at {told.size} entries it has another root than the witnesses cosigned"
         growth.expect(told.size, told.root, Finding(log, None, "log-forked", detail))
+
+    def quorums(self, council: Council | None) -> dict[LogName, Witnessed]:
+        """The newest quorum on each log that the council's witnesses made; what is no quorum is left out."""
+        quorum = None if council is None else Quorum.of(council)
+        found: dict[LogName, Witnessed] = {}
+        if quorum is None:
+            return found
+        for log, text in self._shown.items():
+            with suppress(ParseError, VerificationError):
+                # `report` says what is wrong with it.
+                found[log] = quorum.open(text, self._logs[log])
+        return found
 
     def report(self, council: Council | None) -> WitnessReport:
         """Judge the quorums by the council in force, which has to have been audited before."""

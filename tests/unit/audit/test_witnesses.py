@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from broker.audit.quorum_record import QUORUMS_FILE
 from broker.audit.rules import LogName
+from broker.audit.seen import SEEN_FILE
 from broker.tlog.checkpoint import Checkpoint, parse_checkpoint_text
 from broker.tlog.cosignature import MlDsa44CosignatureSigner
 from broker.tlog.note import Note, parse_note
 from schemas.directory import Witnesses, WitnessKey
+from schemas.entries import parse_directory_entry, parse_exchange_entry
+from schemas.errors import ConfigurationError
 from schemas.loader import load_json
-from tests.unit.audit.fake_hub import FakeHub, ServedLog
+from tests.unit.audit.fake_hub import FakeHub, ServedLog, grow
 from tests.unit.audit.world import AuditWorld, audit, found
 
 LOGS: tuple[LogName, ...] = ("directory", "exchange")
@@ -42,9 +46,9 @@ def _cosign(text: str, at: int, *members: str) -> str:
     return Note(note.text, (*note.signatures, *lines)).render()
 
 
-def _served(world: AuditWorld, *members: str, before: timedelta = timedelta()) -> FakeHub:
-    """The hub, whose newest checkpoints these members' nodes have cosigned some time ago."""
-    hub, at = world.served(), int((world.now - before).timestamp())
+def _served(world: AuditWorld, *members: str) -> FakeHub:
+    """The hub, whose newest checkpoints these members' nodes have just cosigned."""
+    hub, at = world.served(), int(world.now.timestamp())
     for log in LOGS:
         hub.cosigned[log] = _cosign(hub.logs[log].checkpoint, at, *members)
     return hub
@@ -72,11 +76,11 @@ def test_no_quorum_is_a_finding(witnessed: AuditWorld, tmp_path: Path) -> None:
 
 def test_an_old_quorum_is_a_finding(witnessed: AuditWorld, tmp_path: Path) -> None:
     """Witnesses cosign every ten minutes: an hour is what an exchange may lag behind."""
-    hour = timedelta(hours=1)
-    assert found(audit(_served(witnessed, "dz", "tn", before=hour), witnessed, tmp_path)) == []
-    late = _served(witnessed, "dz", "tn", before=hour + timedelta(seconds=1))
+    hour, hub = timedelta(hours=1), _served(witnessed, "dz", "tn")
+    assert found(audit(hub, witnessed, tmp_path, witnessed.now + hour)) == []
+    late = witnessed.now + hour + timedelta(seconds=1)
     expected = [("directory", None, "quorum-old"), ("exchange", None, "quorum-old")]
-    assert found(audit(late, witnessed, tmp_path)) == expected
+    assert found(audit(hub, witnessed, tmp_path, late)) == expected
 
 
 def test_witnesses_who_saw_another_log_give_the_hub_away(
@@ -105,3 +109,43 @@ def test_an_older_tree_that_was_cosigned_is_compared_on_the_way(
     told = ServedLog.signed(log, tree.size, tree.root, witnessed.now)
     hub.cosigned["exchange"] = _cosign(told, int(witnessed.now.timestamp()), "dz", "ly")
     assert found(audit(hub, witnessed, tmp_path)) == []
+
+
+QUARTER = timedelta(minutes=15)
+"""A round of ten minutes, and five that clocks may differ."""
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("late", [timedelta(), timedelta(seconds=1)])
+def test_an_entry_that_witnesses_did_not_see_at_its_time(
+    witnessed: AuditWorld, tmp_path: Path, log: LogName, late: timedelta
+) -> None:
+    """The log was cosigned without it a quarter of an hour and more after the time that it claims."""
+    hub = _served(witnessed, "dz", "tn")
+    served = hub.logs[log]
+    last = len(served.data) - 1
+    secrets_of = served.secrets
+    tree, _ = grow(served.data[:last])
+    opening = served.openings[last]
+    assert opening is not None
+    parsed = parse_directory_entry if log == "directory" else parse_exchange_entry
+    at = parsed(opening.entry).at + QUARTER + late
+    told = ServedLog.signed(secrets_of, last, tree, at)
+    hub.cosigned[log] = _cosign(told, int(at.timestamp()), "dz", "tn")
+    report = audit(hub, witnessed, tmp_path, max(at, witnessed.now))
+    assert found(report) == ([(log, last, "at-quorum")] if late else [])
+
+
+def test_quorums_are_remembered(witnessed: AuditWorld, tmp_path: Path) -> None:
+    """What an earlier audit saw cosigned without an entry tells of it, though all that is left is that."""
+    witnessed.later(hours=1)
+    assert found(audit(_served(witnessed, "dz", "tn"), witnessed, tmp_path)) == []
+    (tmp_path / SEEN_FILE).unlink()
+    later = witnessed.copy()
+    at = later.now - QUARTER - timedelta(seconds=1)
+    index = later.accept(later.envelope("ly/main", "tn/main"), at=at)
+    report = audit(_served(later, "dz", "tn"), later, tmp_path)
+    assert found(report) == [("exchange", index, "at-quorum")]
+    (tmp_path / QUORUMS_FILE).write_bytes(b"{}")
+    with pytest.raises(ConfigurationError, match="damaged"):
+        audit(_served(later, "dz", "tn"), later, tmp_path)

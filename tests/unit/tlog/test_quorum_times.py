@@ -1,4 +1,4 @@
-"""Times of entries against those of quorums: what is honest passes, what is false does not, and few are kept."""
+"""Times of entries against those of quorums: what is honest passes, what is false does not; few are kept."""
 
 from __future__ import annotations
 
