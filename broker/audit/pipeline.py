@@ -39,17 +39,39 @@ def _nothing(_log: LogName, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How an audit is done; none of it changes what is found.
+    """How an audit is done; but for `trees_only` none of it changes what is found.
 
     Args:
         jobs: processes that examine entries; 1 for none beside this one.
         journal: what earlier audits examined; None to begin with the first entry.
         progress: told how far it is.
+        trees_only: open no entry of the exchange log: only its tree is checked, which is fast.
     """
 
     jobs: int = 1
     journal: Journal | None = None
     progress: Progress = _nothing
+    trees_only: bool = False
+
+
+async def check_tree(how: How, reader: LogReader, size: int, growth: Growth) -> None:
+    """Rebuild the exchange log's tree out of tiles and entry bundles; nothing is opened.
+
+    Args:
+        how: as the audit is done.
+        reader: of the log.
+        size: of its tree.
+        growth: rebuilds it.
+    """
+    async for start, leaves in reader.leaves():
+        for leaf in leaves:
+            growth.add(leaf)
+        for tile in growth.tree.take_full_tiles():
+            await reader.check_tile(tile)
+        how.progress("exchange", start + len(leaves), size)
+    for tile in growth.tree.partial_tiles():
+        await reader.check_tile(tile)
+    growth.finish()
 
 
 @dataclass

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from broker.audit.leaves import LeafAnswers, OpenedLeaf, ServedLeaf, SettledLeaf
+from broker.audit.leaves import UNKNOWN_LEAF, LeafAnswers, OpenedLeaf, ServedLeaf, SettledLeaf
 from broker.audit.rules import Findings, LogName
 from broker.audit.tree import GrowingTree, RebuiltTile
 from broker.client import TrustFileAbsent
 from broker.tlog.checkpoint import Checkpoint
-from broker.tlog.merkle import HASH_BYTES
+from broker.tlog.merkle import HASH_BYTES, leaf_hash
 from broker.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, decode_entries, tile_path, tile_width
 from schemas.errors import Fault, Finality, HubUnreachable, ParseError, Problem
 from schemas.receipts import Opening, OpeningsPage
@@ -136,6 +136,30 @@ class LogReader:
             found, self._found = self._found, Findings()
             yield SettledBatch(start, tuple(settled), found)
             empty_tiles = 0 if tile or bundle or openings else empty_tiles + 1
+            if empty_tiles == _EMPTY_TILES_MAX:
+                return
+
+    async def leaves(self) -> AsyncIterator[tuple[int, list[bytes]]]:
+        """Every leaf hash in order, a tile's width at a time; nothing is opened.
+
+        Gives the index of each tile's first leaf, and its hashes of 32 bytes, as tile and entry bundle have
+        them. It ends early as `batches`.
+        """
+        empty_tiles = 0
+        for tile_index in range(-(-self._size // TILE_WIDTH)):
+            start, width = tile_index * TILE_WIDTH, tile_width(0, tile_index, self._size)
+            tile, bundle = await asyncio.gather(
+                self._checked_hashes(tile_index, width), self._bundle(tile_index, width)
+            )
+            told = None if bundle is None else [leaf_hash(entry) for entry in bundle]
+            if tile is not None and told is not None and tile != told:
+                index = next(n for n in range(width) if tile[n] != told[n])
+                detail = "the entry bundle holds another entry than the tile of level 0"
+                self._found.add(self._log, start + index, "bundle", detail)
+            found, self._found = self._found, Findings()
+            self._findings.merge(found)
+            yield start, tile or told or [UNKNOWN_LEAF] * width
+            empty_tiles = 0 if tile or told else empty_tiles + 1
             if empty_tiles == _EMPTY_TILES_MAX:
                 return
 

@@ -57,7 +57,8 @@ class AuditReport:
     the directories that were published, `remarks` what people should look at though it breaks no rule. Logs
     and counts are those of the newest generation; `closed` says how those before it ended. `resumed` entries
     of the exchange log had been examined by an earlier audit. `lateness` is by the deadlines of the council
-    in force, `names` are its members'. `evidence` shows others those findings that can be shown.
+    in force, `names` are its members'. `evidence` shows others those findings
+    that can be shown. `trees_only`: no entry of the exchange log was opened.
     """
 
     exchange: str
@@ -78,6 +79,7 @@ class AuditReport:
     closed: tuple[ClosedLogs, ...] = ()
     resumed: int = 0
     evidence: tuple[Written, ...] = ()
+    trees_only: bool = False
 
     @property
     def is_sound(self) -> bool:
@@ -107,6 +109,7 @@ class AuditReport:
             "milliseconds": round(self.seconds * 1000),
             "closed_logs": [to_plain(each) for each in self.closed],
             "resumed": self.resumed,
+            "trees_only": self.trees_only,
             "evidence": [each.to_plain() for each in self.evidence],
         }
         if self.counts is not None:

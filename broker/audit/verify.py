@@ -19,7 +19,7 @@ from broker.audit.directory_pass import DirectoryPass
 from broker.audit.evidence import Gathering, Written
 from broker.audit.exchange import DirectoryLimits, ExchangeAudit
 from broker.audit.growth import Growth
-from broker.audit.pipeline import ExchangePass, How
+from broker.audit.pipeline import ExchangePass, How, check_tree
 from broker.audit.reading import LogReader, LogSource, ask
 from broker.audit.remarks import Remark
 from broker.audit.report import AuditedLog, AuditReport
@@ -66,6 +66,8 @@ async def verify_exchange(
     10. Expiries: each accepted envelope is logged as expired once, after its end and within an hour.
     11. Where the council has closed a log, it ended there; what the hub lost of it is told. Then the logs
         that follow, from 1 on: ids, contents and recipients of the closed ones stay used.
+
+    Where `how.trees_only`, steps 3 and 5 to 10 are left out for the exchange log.
 
     Args:
         source: the hub, called as an auditor desk.
@@ -163,6 +165,7 @@ class _Audit:
             closed=logs.previous,
             resumed=found.resumed,
             evidence=await self._evidence(found),
+            trees_only=self._how.trees_only,
         )
 
     async def _evidence(self, found: _Generation) -> tuple[Written, ...]:
@@ -309,6 +312,10 @@ class _Audit:
             growth.expect(
                 head.size, head.root, Finding("directory", head.index, "exchange-head", detail)
             )
+        reader = self._reader("exchange", checkpoint)
+        if self._how.trees_only:
+            await check_tree(self._how, reader, checkpoint.size, growth)
+            return
         audit = ExchangeAudit(
             self._invitation.exchange,
             checkpoint.origin,
@@ -325,7 +332,7 @@ class _Audit:
             audit.begin_unknowing()
         exchange_pass = ExchangePass(
             self._how,
-            self._reader("exchange", checkpoint),
+            reader,
             checkpoint.size,
             checkpoint.origin,
             growth,

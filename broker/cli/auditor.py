@@ -110,6 +110,8 @@ Examples:
 
   barid audit verify --data AUD --changes
 
+  barid audit verify --data AUD --trees
+
   barid audit verify --data AUD --json > report.json
 
   barid audit verify --data AUD --keep COPY; barid audit verify --data AUD --from COPY
@@ -130,6 +132,10 @@ def verify(
         bool, typer.Option("--full", help="Examine every entry again, from the first on.")
     ] = False,
     jobs: Jobs = None,
+    trees: Annotated[
+        bool,
+        typer.Option("--trees", help="Check the trees alone, fast: no exchange entry is opened."),
+    ] = False,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -170,11 +176,14 @@ def verify(
         raise typer.BadParameter("the logs are verified with the auditor's --data alone")
     if source is not None and keep is not None:
         raise typer.BadParameter("a copy is not copied: give one of both", param_hint="--keep")
+    if trees and keep is not None:
+        raise typer.BadParameter("a copy is kept of what is opened", param_hint="--keep")
     key = None
     if source is None:
         key = open_auditor(data, get_passphrase("the auditor's keystore")).request_key
     # A copy is kept whole: what was examined before is read again for it.
-    options = Auditing(key, jobs, full=full or keep is not None, source=source, keep=keep)
+    is_full = full or keep is not None
+    options = Auditing(key, jobs, full=is_full, source=source, keep=keep, trees_only=trees)
     with progress_shown(shown=not as_json) as progress:
         report = asyncio.run(audit_once(load_invited(data), data, options, progress))
     if as_json:
@@ -211,6 +220,7 @@ class Auditing:
         full: begin with the first entry.
         source: a copy of the logs, in the hub's place.
         keep: where to keep a copy of what is read.
+        trees_only: open no exchange entry.
     """
 
     request_key: RequestSigningKey | None
@@ -218,6 +228,7 @@ class Auditing:
     full: bool = False
     source: Path | None = None
     keep: Path | None = None
+    trees_only: bool = False
 
 
 async def audit_once(
@@ -240,7 +251,7 @@ async def audit_once(
     journal = Journal(data)
     if options.full:
         journal.clear()
-    how = How(jobs=options.jobs or cores(), journal=journal)
+    how = How(options.jobs or cores(), journal, trees_only=options.trees_only)
     if progress is not None:
         how = replace(how, progress=progress)
     store, key = SeenStore(data), options.request_key
@@ -317,6 +328,8 @@ def show_report(report: AuditReport, *, whole: bool) -> None:
     say()
     _show_log("directory log", report.directory)
     _show_log("exchange log", report.exchange_log)
+    if report.trees_only:
+        say("  its tree alone: no entry of it was opened, and nothing is said of what it holds")
     _show_counts(report)
     say()
     for line in (*change_lines(report.changes, whole=whole), *remark_lines(report.remarks)):

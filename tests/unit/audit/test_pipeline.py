@@ -21,6 +21,7 @@ from broker.audit.report import AuditReport
 from broker.audit.seen import SeenStore
 from broker.audit.verify import verify_exchange
 from broker.client import TrustFileAbsent
+from schemas.bulletin.vocabularies import Kind
 from schemas.entries import AttachmentStored
 from schemas.errors import ConfigurationError, HubUnreachable, ParseError
 from tests.unit.audit.fake_hub import FakeHub
@@ -262,3 +263,39 @@ def test_names_that_lead_out_of_a_copy_are_not_read(tmp_path: Path) -> None:
             asyncio.run(folder.trust_file(name))
         with pytest.raises(ParseError):
             asyncio.run(folder.tile("exchange", 1, name))
+
+
+TREES = How(trees_only=True)
+
+
+def test_the_trees_alone(large: AuditWorld, tmp_path: Path) -> None:
+    """No entry of the exchange log is asked for, and nothing is said of any."""
+    hub = Counting(large.served())
+    report = audit(hub, large, tmp_path, TREES)
+    assert report.is_sound
+    assert (hub.asked, report.counts, report.trees_only) == ([], None, True)
+    # What stands in the log is another matter.
+    large.accept(large.envelope("ly/main", "tn/main", kind=Kind.JUDICIAL_REQUEST))
+    assert audit(large.served(), large, tmp_path, TREES).is_sound
+    assert not audit(large.served(), large, tmp_path, How()).is_sound
+
+
+@pytest.mark.parametrize("rule", ["bundle", "tile", "root", "log-forked", "log-shrank"])
+def test_trees_that_are_not_right(large: AuditWorld, tmp_path: Path, rule: str) -> None:
+    """Bundles, tiles of each level, the signed root, and what was seen before."""
+    hub = large.served()
+    log = hub.logs["exchange"]
+    if rule == "bundle":
+        log.data[300] = bytes(32)
+    elif rule == "tile":
+        log.tiles[1, 0] = bytes(len(log.tiles[1, 0]))
+    elif rule == "root":
+        log.checkpoint = log.signed(log.secrets, len(log.data), bytes(32), large.now)
+    else:
+        assert audit(hub, large, tmp_path, TREES).is_sound
+        del large.exchange_entries[-1]
+        if rule == "log-forked":
+            large.accept(large.envelope("ma/main", "ne/main"))
+        hub = large.served()
+    report = audit(hub, large, tmp_path, TREES)
+    assert [(each.log, each.rule) for each in report.findings] == [("exchange", rule)]
