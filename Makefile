@@ -70,6 +70,10 @@ format: setup  ## Rewrite the code as `make check` wants it
 bench: setup setup-bench-tools  ## Measure for ten minutes: each figure beside its bar, and docs/performance.md
 	@$(BIN)/python -m tests.bench
 
+.PHONY: bench-large
+bench-large: setup  ## Generate a log of a million entries, audit it, prove from it: docs/performance-large.md
+	@$(BIN)/python -m tests.bench.large
+
 # The locks come from the public registry alone, whatever else this machine's pip is told to look at.
 PIP_COMPILE := env -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS -u PIP_CONSTRAINT PIP_CONFIG_FILE=/dev/null \
 	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/python -m piptools compile --quiet \

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from broker.audit.examining import Examined, examine
@@ -70,20 +73,36 @@ class Workers:
     """
 
     def __init__(self, known: KnownDirectory, jobs: int) -> None:
+        # By a file: a pipe would take it only as fast as each process starts, one after the other.
+        with tempfile.NamedTemporaryFile(prefix=".barid-audit-", delete=False) as file:
+            pickle.dump(known, file)
+        self._file = Path(file.name)
         self._pool = ProcessPoolExecutor(
             jobs,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(known,),
+            initargs=(self._file,),
         )
+        # All begin now: the pool else starts one with the next batch, while it may be clearing up dead ones.
+        for _ in range(jobs):
+            self._pool.submit(_knows)
 
     def submit(self, leaves: Sequence[OpenedLeaf]) -> Future[list[Examined]]:
-        """Have a batch examined. A worker that dies breaks all that wait: never a pass."""
-        return self._pool.submit(_examine, tuple(leaves))
+        """Have a batch examined. A worker that dies breaks all that wait: never a pass.
+
+        Raises:
+            BrokenExecutor: one died before.
+        """
+        try:
+            return self._pool.submit(_examine, tuple(leaves))
+        except OSError as error:
+            # Just then: the pool had closed what it is woken by, and had not yet said that it is broken.
+            raise BrokenExecutor(str(error)) from error
 
     def close(self) -> None:
         """End the processes; what they were doing is given up."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._file.unlink(missing_ok=True)
 
 
 def cores() -> int:
@@ -95,11 +114,17 @@ _known: KnownDirectory | None = None
 _history: DirectoryHistory | None = None
 
 
-def _begin(known: KnownDirectory) -> None:
+def _begin(file: Path) -> None:
     global _known, _history
     # Ctrl-C is for the process that a person started: it ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Written by that process a moment ago, for its user alone (0600).
+    known: KnownDirectory = pickle.loads(file.read_bytes())  # noqa: S301
     _known, _history = known, known.fold()
+
+
+def _knows() -> bool:
+    return _known is not None
 
 
 def _examine(leaves: tuple[OpenedLeaf, ...]) -> list[Examined]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from broker.tlog.merkle import HASH_BYTES, TREE_SIZE_MAX, HashReader, node_hash
@@ -22,6 +23,9 @@ TILE_WIDTH: Final = 1 << TILE_HEIGHT
 
 TILE_LEVEL_MAX: Final = 63
 """Highest tile level that a path can name (C2SP tlog-tiles)."""
+
+_TILES_KEPT_MAX: Final = 256
+"""Tiles above level 0 whose subtrees are kept: 25 KiB each, of 16 million leaves."""
 
 BUNDLE_ENTRY_BYTES_MAX: Final = 0xFFFF
 """Bytes of one entry in a bundle: its length is an uint16."""
@@ -158,12 +162,21 @@ def _append_level(
 
 
 def _tile_root(tile: bytes) -> bytes:
-    hashes = [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
-    while len(hashes) > 1:
-        hashes = [
-            node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)
-        ]
-    return hashes[0]
+    return _rows(tile)[-1][0]
+
+
+def _rows(tile: bytes) -> list[list[bytes]]:
+    """The hashes of a tile, and above them every complete subtree that they make: rows of halved length."""
+    row = [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
+    rows = [row]
+    while len(row) > 1:
+        row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=False)]
+        rows.append(row)
+    return rows
+
+
+# Proofs share the tiles near the root; those at the leaves are seldom asked for twice.
+_rows_kept = lru_cache(maxsize=_TILES_KEPT_MAX)(_rows)
 
 
 def reader_from_tiles(read_tile: TileReader, size: int) -> HashReader:
@@ -178,31 +191,22 @@ def reader_from_tiles(read_tile: TileReader, size: int) -> HashReader:
     Returns:
         A reader that raises VerificationError for a subtree beyond `size` or a tile too short.
     """
-    tiles: dict[tuple[int, int], bytes] = {}
-    hashes: dict[tuple[int, int], bytes] = {}
-
-    def stored(level: int, index: int) -> bytes:
-        tile_index, offset = divmod(index, TILE_WIDTH)
-        key = (level // TILE_HEIGHT, tile_index)
-        if key not in tiles:
-            tiles[key] = read_tile(*key)
-        value = tiles[key][offset * HASH_BYTES : (offset + 1) * HASH_BYTES]
-        if len(value) != HASH_BYTES:
-            raise VerificationError(f"tile {key[0]}/{key[1]} has no hash {offset}")
-        return value
+    tiles: dict[tuple[int, int], list[list[bytes]]] = {}
 
     def read(level: int, index: int) -> bytes:
-        found = hashes.get((level, index))
-        if found is not None:
-            return found
         if level < 0 or index < 0 or (index + 1) << level > size:
             raise VerificationError(f"a tree of {size} has no subtree {index} at level {level}")
-        if level % TILE_HEIGHT == 0:
-            value = stored(level, index)
-        else:
-            value = node_hash(read(level - 1, 2 * index), read(level - 1, 2 * index + 1))
-        hashes[level, index] = value
-        return value
+        tile_level, height = divmod(level, TILE_HEIGHT)
+        tile_index, offset = divmod(index, TILE_WIDTH >> height)
+        rows = tiles.get((tile_level, tile_index))
+        if rows is None:
+            tile = read_tile(tile_level, tile_index)
+            if len(tile) % HASH_BYTES:
+                raise VerificationError(f"tile {tile_level}/{tile_index} ends within a hash")
+            rows = tiles[tile_level, tile_index] = (_rows_kept if tile_level else _rows)(tile)
+        if height >= len(rows) or offset >= len(rows[height]):
+            raise VerificationError(f"tile {tile_level}/{tile_index} is too short for this tree")
+        return rows[height][offset]
 
     return read
 

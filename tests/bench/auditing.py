@@ -7,7 +7,6 @@ May import `broker.audit` and the exchange of `world`; `__main__` calls it. Run 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from keys.signing import RequestSigningKey
 from schemas.directory import Invitation
 from schemas.limits import TRUST_FILE_BYTES_MAX
 from schemas.loader import dump_json, parse
+from tests.bench import machine
 from tests.bench.figures import Bar, Figure, Section
 from tests.bench.processes import ROOT
 from tests.bench.world import BenchExchange
@@ -118,7 +118,7 @@ def main(folder: Path) -> None:
                 "seconds": time.perf_counter() - start,
                 "findings": len(report.findings),
                 "entries": 0 if log is None else log.checkpoint.size,
-                "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "memory_mib": machine.peak_memory_mib(),
             }
         )
     )

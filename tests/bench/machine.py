@@ -36,6 +36,13 @@ def rate(work: Callable[[], object], seconds: float = SECONDS) -> float:
     return count / elapsed
 
 
+def peak_memory_mib() -> float:
+    """The most memory that this process had resident; what its parent had when it forked is not counted."""
+    status = Path("/proc/self/status").read_text("ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
 def description() -> str:
     """One sentence: processor, cores, memory, and the versions that matter."""
     memory_gib = psutil.virtual_memory().total / (1 << 30)

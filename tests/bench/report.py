@@ -1,4 +1,4 @@
-"""The report: a table for the terminal, JSON, plots, and the measured part of `docs/performance.md`.
+"""The report: a table for the terminal, JSON, plots, and the measured part of a page in `docs/`.
 
 May import the rooms of the bench; `__main__` calls it.
 """
@@ -16,17 +16,20 @@ from tests.bench.figures import Section, as_plain, number
 BEGIN: Final = "<!-- measured: written by make bench -->"
 END: Final = "<!-- measured: end -->"
 PAGE: Final = "performance.md"
+FIGURES: Final = "figures.json"
 FOLDER: Final = "performance"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a run found: the machine, the figures, and plots by their file's name."""
+    """All that a run found: the machine, the figures, plots by their file's name, and where it is written."""
 
     machine: str
     day: str
     sections: Sequence[Section]
     plots: Mapping[str, str] = field(default_factory=dict)
+    page: str = PAGE
+    figures: str = FIGURES
 
     def as_json(self) -> str:
         """The figures for programs."""
@@ -58,14 +61,14 @@ class Report:
         Raises:
             RuntimeError: the page has no place for it.
         """
-        page, folder = docs / PAGE, docs / FOLDER
+        page, folder = docs / self.page, docs / FOLDER
         text = page.read_text("utf-8")
         before, found, rest = text.partition(BEGIN)
         _, ended, after = rest.partition(END)
         if not found or not ended:
             raise RuntimeError(f"{page} has no measured part between its two marks")
         folder.mkdir(exist_ok=True)
-        (folder / "figures.json").write_text(self.as_json(), "utf-8")
+        (folder / self.figures).write_text(self.as_json(), "utf-8")
         for name, plot in self.plots.items():
             (folder / name).write_text(plot, "utf-8")
         page.write_text(f"{before}{self.as_markdown()}{after}", "utf-8")
