@@ -266,6 +266,31 @@ def test_a_backup_without_an_anchor_is_told_by_its_members(
     assert "members showed a checkpoint of this hub" in restored.history.ledger.halted
 
 
+@pytest.mark.parametrize("has_anchor", [True, False])
+def test_an_old_backup_is_noticed_by_every_node_at_its_next_contact(
+    restored: Restored, monkeypatch: pytest.MonkeyPatch, *, has_anchor: bool
+) -> None:
+    """Each that saw more has the alarm after one round, with both sizes in it."""
+    if not has_anchor:
+        monkeypatch.delenv(ANCHOR_VARIABLE)
+        restored.history.crash_hub()
+
+    def act() -> None:
+        restored.send("ly", "ne", "tn")
+        restored.work(rounds=2)
+
+    restored.set_back(act)
+    sizes = restored.sizes()
+    for member in MEMBERS:
+        before = restored.kinds(member)
+        restored.work(member)
+        assert "inconsistent-log" in restored.kinds(member) - before
+        text = restored.history.nodes[member].alarms()["inconsistent-log"]
+        assert f"to {sizes[1]}\n" in text
+        assert "log shrank" in text
+        assert text.count("tripoli-test/") >= 2
+
+
 def test_no_tree_that_was_cosigned_is_cut_off(restored: Restored) -> None:
     """A council that closes a log before that is not taken by the hub."""
     restored.send("ly", "ne")
