@@ -23,22 +23,26 @@ FILES_SHOWN: Final = 3
 """More members' files in one directory than this are told together, as in the first of an exchange."""
 
 
-def change_lines(told: DirectoryChanges, *, whole: bool) -> Iterator[str]:
+def change_lines(told: DirectoryChanges, *, whole: bool, since: int = 0) -> Iterator[str]:
     """Tell each directory, in the order of the log.
 
     Args:
         whole: all changes and effects of each, and the lines of the rules that differ.
+        since: entries before this one an earlier audit has told; they are told again only if `whole`.
     """
     yield (
         f"Changes of the directory: {len(told.listed)}; void: {told.void_count};"
         f" renewals by the hub alone: {told.renewals}"
     )
-    both: list[DirectoryChange | VoidDirectory] = [*told.listed, *told.void]
+    listed = [each for each in told.listed if whole or each.index >= since]
+    both: list[DirectoryChange | VoidDirectory] = [*listed, *told.void]
     for entry in sorted(both, key=lambda each: each.index):
         if isinstance(entry, DirectoryChange):
             yield from map(one_line, _change(entry, whole=whole))
         else:
             yield from map(one_line, _void(entry))
+    if earlier := len(told.listed) - len(listed):
+        yield f"  {earlier} of them an earlier audit has told: `barid audit verify --changes` tells all."
     if hidden := told.void_count - len(told.void):
         yield f"  {hidden} more void directories are counted, not listed."
     for member, count in sorted(told.unlisted.items()):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from broker.cli.audit_report import app as app
-from broker.cli.auditor import Auditing, audit_once, show_report
+from broker.cli.audit_showing import show_report
+from broker.cli.auditor import Auditing, audit_once
 from broker.cli.exits import Exit
 from broker.cli.options import Data, read_address, utc_now
 from broker.cli.output import note, say

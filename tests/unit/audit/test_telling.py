@@ -36,6 +36,23 @@ def governed(story: AuditWorld) -> AuditWorld:
     return story
 
 
+def test_what_was_told_before_is_counted(governed: AuditWorld, tmp_path: Path) -> None:
+    """Unless all of it is asked for."""
+    report = audit(governed.served(), governed, tmp_path)
+    size = len(governed.entries)
+    later = list(change_lines(report.changes, whole=False, since=size))
+    count = len(report.changes.listed)
+    assert later[1:] == [
+        f"  {count} of them an earlier audit has told: `barid audit verify --changes` tells all."
+    ]
+    newest = report.changes.listed[-1].index
+    told = list(change_lines(report.changes, whole=False, since=newest))
+    assert [line for line in told if line.startswith("  entry ")] != []
+    assert list(change_lines(report.changes, whole=True, since=size)) == list(
+        change_lines(report.changes, whole=True)
+    )
+
+
 def _told(world: AuditWorld, data: Path, *, whole: bool = False) -> list[str]:
     report = audit(world.served(), world, data)
     return list(change_lines(report.changes, whole=whole))
