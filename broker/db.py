@@ -115,6 +115,27 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+def settle(engine: Engine) -> None:
+    """Write what stands in SQLite's log into the database, wait until the disk has it, and empty the log.
+
+    After a failed fsync Linux takes for written what is not. A process that starts then reads what the disk
+    does not have, and a power cut takes it, with all that was committed behind it. Written anew, it is there.
+
+    Raises:
+        ConfigurationError: the disk does not take it, or another process holds the database for too long.
+    """
+    why = "another process holds it"
+    with engine.connect() as connection:
+        # On the driver's own connection: a checkpoint stands outside of any transaction.
+        driver: Any = connection.connection.driver_connection
+        try:
+            is_held = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except engine.dialect.loaded_dbapi.Error as error:
+            is_held, why = True, str(error)
+    if is_held:
+        raise ConfigurationError(f"{engine.url.database} cannot be brought to the disk: {why}")
+
+
 def snapshot(engine: Engine, path: Path) -> None:
     """Copy a database as it stands at one moment, while others write it, into a new file of mode 0600.
 

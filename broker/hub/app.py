@@ -25,6 +25,7 @@ from broker.hub.callers import Callers
 from broker.hub.directory_log import Operate
 from broker.hub.events import router as events_router
 from broker.hub.expiry import sweep
+from broker.hub.generations import settle_newest
 from broker.hub.inboxes import Inboxes
 from broker.hub.ledger import Ledger
 from broker.hub.lost_routes import router as lost_router
@@ -148,9 +149,11 @@ def serve_hub(data: Path, keystore: Keystore) -> None:
     """Serve a hub until a signal ends it, with the operator's address beside it.
 
     Raises:
-        ConfigurationError: no hub, or no directory, in `data`.
+        ConfigurationError: no hub, or no directory, in `data`; or the disk does not take what is there.
     """
     settings = load_hub(data)
+    # First of all: the anchor notes, and members are shown, only what a power cut cannot take back.
+    settle_newest(data)
     ledger = open_ledger(data, keystore, _now_unix)
     app = create_app(settings.exchange, ledger, AttachmentFiles.open(data, settings))
     hub: Hub = app.state.hub

@@ -14,7 +14,7 @@ from typing import Final
 import nacl.utils
 from sqlalchemy import Engine, insert
 
-from broker.db import migrate, open_sqlite, reading, schema_of, writing
+from broker.db import migrate, open_sqlite, reading, schema_of, settle, writing
 from broker.hub import migrations
 from broker.hub.logbook import LogName
 from broker.hub.signers import Signers
@@ -74,6 +74,20 @@ def open_database(database: Database) -> Engine:
     engine = open_sqlite(database.path)
     migrate(engine, migrations)
     return engine
+
+
+def settle_newest(data: Path) -> None:
+    """Have the disk hold what the database that is written shows, before anything is signed behind it.
+
+    Raises:
+        ConfigurationError: as `settle`.
+    """
+    for database in databases(data)[-1:]:
+        engine = open_sqlite(database.path)
+        try:
+            settle(engine)
+        finally:
+            engine.dispose()
 
 
 def migrate_databases(data: Path) -> tuple[Migrated, ...]:

@@ -16,6 +16,7 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from sqlalchemy.exc import OperationalError
 
+from broker.db import settle
 from broker.node.api.access import Serving
 from broker.node.api.alarm_routes import router as alarm_router
 from broker.node.api.attachment_routes import router as attachment_router
@@ -131,6 +132,7 @@ def serve_node(data: Path, passphrase: bytes, listen: Listen | None = None) -> N
 
 def _serve_alone(data: Path, passphrase: bytes, settings: NodeSettings, where: Listen) -> None:
     home = open_home(data, passphrase)
+    settle(home.engine)
     line = open_line(
         home, load_invitation(data, home.exchange), NodeFollowStore(home.engine), utc_now
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from broker.db import migrate, open_sqlcipher, open_sqlite, reading, snapshot, writing
+from broker.db import migrate, open_sqlcipher, open_sqlite, reading, settle, snapshot, writing
 from broker.hub import migrations
 from schemas.errors import ConfigurationError
 
@@ -48,6 +48,40 @@ def _interrupted(engine: Engine) -> None:
         connection.exec_driver_sql("INSERT INTO kept VALUES (1)")
         connection.exec_driver_sql("CREATE TABLE lost (x)")
         raise KeyError
+
+
+@pytest.mark.parametrize("opener", OPENERS, ids=["sqlite", "sqlcipher"])
+def test_what_is_settled_stands_in_the_database_alone(opener: Opener, tmp_path: Path) -> None:
+    """SQLite's log is empty afterwards, and what was committed is read without it."""
+    engine = opener(tmp_path / "some.db")
+    with writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE kept (x)")
+    log = tmp_path / "some.db-wal"
+    assert log.stat().st_size > 0
+    settle(engine)
+    assert log.stat().st_size == 0
+    (tmp_path / "copy.db").write_bytes((tmp_path / "some.db").read_bytes())
+    other = opener(tmp_path / "copy.db")
+    with reading(other) as connection:
+        rows = connection.exec_driver_sql("SELECT count(*) FROM kept").scalar()
+    engine.dispose()
+    other.dispose()
+    assert rows == 0
+
+
+def test_what_another_holds_is_not_settled(tmp_path: Path) -> None:
+    """A reader of an older state keeps the log from being emptied: whoever wanted to go on is told."""
+    engine, other = open_sqlite(tmp_path / "some.db"), open_sqlite(tmp_path / "some.db")
+    with writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE kept (x)")
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    with reading(other) as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM kept")
+        with pytest.raises(ConfigurationError, match="another process holds it"):
+            settle(engine)
+    settle(engine)
+    engine.dispose()
+    other.dispose()
 
 
 def test_another_key_opens_nothing(tmp_path: Path) -> None:
