@@ -124,8 +124,8 @@ setup-bench-tools:  ## Install the load generator of `make bench` (as root on De
 	@$(call apt_install,wrk,wrk)
 
 .PHONY: setup-fault-tools
-setup-fault-tools:  ## Install what the tests of power cuts need (as root on Debian)
-	@$(call apt_install,strace,strace)
+setup-fault-tools:  ## Install what the tests of failing disks and power cuts need (as root on Debian)
+	@$(call apt_install,strace cc,strace gcc libc6-dev)
 
 .PHONY: clean
 clean:  ## Remove what was made here, .venv too

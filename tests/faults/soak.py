@@ -27,6 +27,10 @@ RUNS: Final = (
     ("random histories against a model", "tests/exchange/test_histories.py"),
     ("a 100 MiB attachment, killed ten times", "tests/faults/test_attachment_kill.py"),
     ("kill -9 of the hub at every commit point", "tests/faults/test_hub_kill.py"),
+    (
+        "every call by which the hub writes or answers, with each fault",
+        "tests/faults/test_crash_table.py",
+    ),
     ("power cuts, seen by strace", "tests/faults/test_power_loss.py"),
     ("the hub on a full disk, and its database locked", "tests/faults/test_full_disk.py"),
     ("a node on a full disk, and its database read-only", "tests/faults/test_full_disk_node.py"),
