@@ -16,7 +16,7 @@ from broker.node import tables
 from broker.node.clock import from_seconds, to_seconds
 from broker.node.freshness import verified_at
 from broker.node.home import Home
-from broker.node.outbox.checking import check_released
+from broker.node.outbox.checking import LIFE, check_released
 from broker.node.outbox.deliveries import DeliveryKey, Step, advance_if_allowed
 from broker.node.outbox.drafts import draft_header, outgoing_of
 from broker.node.outbox.state import DeliveryState
@@ -32,6 +32,7 @@ from schemas.envelope import Envelope
 from schemas.errors import Problem, VerificationError
 from schemas.limits import STATEMENT_BYTES_MAX
 from schemas.loader import dump_json, load_json, parse
+from schemas.release import Release
 from schemas.scalars import decode_base64
 from schemas.statements import Statement
 
@@ -58,6 +59,24 @@ def load_outgoing(row: Row[Any]) -> Outgoing:
     )
 
 
+def release_of(outgoing: Outgoing) -> Release | None:
+    """What people signed for a bulletin, where they did."""
+    if outgoing.release is None:
+        return None
+    return parse(Release, outgoing.release.payload, STATEMENT_BYTES_MAX)
+
+
+def created_at(outgoing: Outgoing, now: datetime) -> datetime:
+    """When an envelope of a bulletin is created: now, or a moment later, at the earliest that others take.
+
+    A pass over the queue has one time, and a bulletin may be handed in or released while it runs. Created
+    before that, its envelope would live longer than it may, or be older than its release.
+    """
+    release = release_of(outgoing)
+    earliest = outgoing.expires - LIFE
+    return max(now, earliest) if release is None else max(now, earliest, release.released)
+
+
 def still_allowed(
     home: Home,
     outgoing: Outgoing,
@@ -82,7 +101,7 @@ def still_allowed(
         if not decision.allowed:
             refused[desk] = Step(DeliveryState.REFUSED, now, "access-denied", decision.policies)
     rest = tuple(desk for desk in known if desk not in refused)
-    lacking = _lacks_release(outgoing, rest, directory, now)
+    lacking = _lacks_release(outgoing, rest, directory, created_at(outgoing, now))
     if lacking is not None:
         refused |= {desk: Step(DeliveryState.REFUSED, now, lacking) for desk in rest}
     with writing(home.engine) as connection:

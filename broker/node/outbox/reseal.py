@@ -17,6 +17,7 @@ from broker.node.clock import to_seconds
 from broker.node.home import Home
 from broker.node.outbox.addressing import (
     Slots,
+    created_at,
     keep_header,
     load_outgoing,
     slots_for,
@@ -105,7 +106,8 @@ def _seal_again(
         return
     sealed = Sealed(header.id, header.bulletin.content, header.desks, row.content_key, old.body)
     identity = home.identity(row.desk, directory, now)
-    envelope = address(outgoing, sealed, home.exchange, slots, identity, in_force, now)
+    created = created_at(outgoing, now)
+    envelope = address(outgoing, sealed, home.exchange, slots, identity, in_force, created)
     with writing(home.engine) as connection:
         if not _is_sealed(connection, row):
             return

@@ -16,7 +16,7 @@ from broker.db import writing
 from broker.node import tables
 from broker.node.clock import to_seconds
 from broker.node.home import Home
-from broker.node.outbox.addressing import load_outgoing
+from broker.node.outbox.addressing import load_outgoing, release_of
 from broker.node.outbox.checking import LIFE, check_released, directory_of
 from broker.node.outbox.deliveries import (
     Delivery,
@@ -35,9 +35,6 @@ from keys.directory import Directory
 from keys.envelope import Outgoing
 from keys.history import DirectoryState
 from schemas.errors import Problem
-from schemas.limits import STATEMENT_BYTES_MAX
-from schemas.loader import parse
-from schemas.release import Release
 
 _OPENED = frozenset({DeliveryState.DELIVERED, DeliveryState.READ, DeliveryState.WITHDRAWN})
 
@@ -131,16 +128,12 @@ def _expires(outgoing: Outgoing, asked: datetime | None, now: datetime) -> datet
             raise Problem("bad-parameter", "expires: others may still wait for it until it expires")
         expires = asked or outgoing.expires
     else:
-        expires = asked or min(now + LIFE, _released_until(outgoing) or now + LIFE)
+        release = release_of(outgoing)
+        latest = now + LIFE if release is None else min(now + LIFE, release.expires)
+        expires = asked or latest
     if not now < expires <= now + LIFE:
         raise Problem("bad-parameter", "expires lies ahead, and at most 30 days")
     return expires
-
-
-def _released_until(outgoing: Outgoing) -> datetime | None:
-    if outgoing.release is None:
-        return None
-    return parse(Release, outgoing.release.payload, STATEMENT_BYTES_MAX).expires
 
 
 def _check_permitted(

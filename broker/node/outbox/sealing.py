@@ -20,6 +20,7 @@ from broker.node.clock import from_seconds, to_seconds
 from broker.node.home import Home
 from broker.node.outbox.addressing import (
     Slots,
+    created_at,
     delivery_key,
     keep_header,
     load_outgoing,
@@ -183,7 +184,8 @@ def _seal(
     """
     envelope_id = str(uuid_utils.uuid7())
     sealed = seal_content(outgoing, home.exchange, envelope_id, sorted(slots))
-    envelope = address(outgoing, sealed, home.exchange, slots, identity, publication.ref, now)
+    created, in_force = created_at(outgoing, now), publication.ref
+    envelope = address(outgoing, sealed, home.exchange, slots, identity, in_force, created)
     with writing(home.engine) as connection:
         if not set(sealed.desks) <= set(_still_open(connection, outgoing)):
             return False

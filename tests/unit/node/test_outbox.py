@@ -11,6 +11,7 @@ import pytest
 from broker.db import reading
 from broker.node.clock import from_seconds
 from broker.node.home import Home
+from broker.node.outbox.checking import LIFE
 from broker.node.outbox.deliveries import deliveries_of
 from broker.node.outbox.sealing import due, seal_queued
 from broker.node.sending import Sender
@@ -79,6 +80,20 @@ def test_the_most_urgent_goes_first(bench: Bench) -> None:
     bench.send()
     sent = [parse_header(item.statement).bulletin.id for item in bench.world.items]
     assert sent == [queued[1], queued[3], queued[2], queued[0]]
+
+
+@pytest.mark.parametrize("expires", [None, timedelta(days=2)])
+def test_handed_in_while_a_pass_runs(bench: Bench, expires: timedelta | None) -> None:
+    """The pass's time is older than the bulletin: its envelope lives no longer than one may."""
+    until = None if expires is None else bench.world.now + expires
+    bench.queue("tn/main", expires=until)
+    began = bench.world.now - timedelta(seconds=2)
+    seal_queued(bench.home, "ly/main", bench.world.newest, began)
+    bench.send()
+    [item] = bench.world.items
+    header = parse_header(item.statement)
+    assert header.expires == (until or bench.world.now + LIFE)
+    assert header.created == max(began, header.expires - LIFE)
 
 
 class TestCrashes:

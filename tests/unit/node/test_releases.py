@@ -11,6 +11,7 @@ import pytest
 from broker.node.home import Home
 from broker.node.outbox.checking import Order
 from broker.node.outbox.queueing import queue
+from broker.node.outbox.sealing import seal_queued
 from keys.content import open_body
 from keys.derivation import sha256_hex
 from keys.dsse import join_statements, sign_statement
@@ -52,6 +53,18 @@ def test_a_bulletin_leaves_with_the_last_signature_needed(people: People) -> Non
     keyids = [people.each[number].keyid(bench.world.exchange) for number in (0, 2)]
     assert [each.keyid for each in released.signatures] == keyids
     assert set(body.sealed_part.release_salts) == {"dz/main", "ma/main", "tn/main"}
+
+
+def test_released_while_a_pass_runs(people: People) -> None:
+    """The pass's time is older than the release: recipients would reject an envelope older than that."""
+    bench = people.bench
+    began = bench.world.now
+    bench.world.now += timedelta(seconds=2)
+    bulletin = bench.queue("tn/main", expires=bench.world.now + timedelta(days=2))
+    people.sign(bulletin, 0, 2)
+    seal_queued(bench.home, DESK, bench.world.newest, began)
+    bench.send()
+    assert parse_header(bench.world.items[-1].statement).created == bench.world.now
 
 
 def test_the_draft_is_what_a_person_can_check(people: People) -> None:
