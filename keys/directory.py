@@ -19,10 +19,14 @@ from schemas.bulletin.vocabularies import Classification, DeskFunction
 from schemas.directory import Ceiling, Council, Desk, MemberFile, Names, Profile
 from schemas.entries import FileVersion
 from schemas.errors import Problem
+from schemas.purges import PurgeOrder
 from schemas.scalars import member_of
 
 MEMBER_ROLE_PREFIX: Final = "member-"
 """The delegated TUF role of a member is this and its id."""
+
+PURGES_PATH: Final = "purges.json"
+"""The target file with the orders to destroy openings; absent until there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class CouncilPart:
     expires: datetime
     delegations: Mapping[str, Delegation]
     """Member → delegation; a member that is still joining has none."""
+    purges: tuple[PurgeOrder, ...] = ()
+    """Every order to destroy the opening of a log entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,11 @@ class Directory:
     def schema_text(self) -> str:
         """`policy.cedarschema`."""
         return self.council_part.schema_text
+
+    @property
+    def purges_sha256(self) -> str | None:
+        """SHA-256 of `purges.json`, hex; None where nothing was ever ordered to be destroyed."""
+        return self.council_part.file_sha256.get(PURGES_PATH)
 
     @cached_property
     def members(self) -> Mapping[str, MemberFile]:

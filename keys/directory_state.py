@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from keys.directory import Directory
+from keys.purge_orders import Orders
 from keys.sealing_history import SealingKeyRecord, SealingLog
 from schemas.entries import FileVersion, TreeHead
 from schemas.envelope import DirectoryRef
@@ -39,7 +40,7 @@ class DirectoryState:
     """What the first `size` entries of the directory log say. It never changes.
 
     `highest` is the newest version of each TUF file that was ever in force; `recent` are the directories
-    that may still be within the tolerance.
+    that may still be within the tolerance; `purges` are all orders to destroy an opening, for good.
     """
 
     size: int
@@ -49,6 +50,7 @@ class DirectoryState:
     last_at: datetime | None
     exchange_log: TreeHead | None
     sealing: SealingLog = field(repr=False, compare=False)
+    purges: Orders = field(default_factory=dict)
 
     @property
     def in_force(self) -> DirectoryRef | None:

@@ -17,6 +17,7 @@ from keys.directory import MEMBER_ROLE_PREFIX, Directory
 from keys.directory_state import DirectoryState as DirectoryState
 from keys.directory_state import Publication, within_grace
 from keys.dsse import pae_sha256
+from keys.purge_orders import check_kept, with_orders
 from keys.sealing_history import SealingKeyRecord as SealingKeyRecord
 from keys.sealing_history import SealingLog
 from keys.trust import load_directory, read_initial_root
@@ -253,6 +254,7 @@ class DirectoryHistory:
             publication=Publication(ref, directory, entry.at),
             recent=ended + recent,
             highest={**self.newest.highest, **directory.files},
+            purges=with_orders(self.newest.purges, directory.council_part.purges, entry.at),
         )
         return after, ()
 
@@ -260,7 +262,8 @@ class DirectoryHistory:
         """Verify a directory that is to come into force after the newest state.
 
         Each file is the newest one that was ever in force, or has the next version; no council member
-        that had a file is left out. Nothing is changed: the hub asks before it publishes.
+        that had a file is left out, and no purge order taken back. Nothing is changed: the hub asks before
+        it publishes.
 
         Raises:
             TrustFileMissing: a file is not there.
@@ -282,6 +285,8 @@ class DirectoryHistory:
         ]
         if omitted:
             raise VerificationError(f"the files of {', '.join(omitted)} are omitted")
+        ordered = (each.order for each in newest.purges.values())
+        check_kept(ordered, directory.council_part.purges)
         return directory
 
     def _check_logs(self, directory: Directory) -> None:

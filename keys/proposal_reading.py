@@ -20,6 +20,7 @@ from keys.desk_requests import check_desk_keys
 from keys.directory import MEMBER_ROLE_PREFIX, CouncilPart, Delegation, Directory, MemberPart
 from keys.directory_files import OpenedDirectory, member_of_role, open_directory
 from keys.proposals import Governors, governors_of, online_key_of
+from keys.purge_orders import check_kept
 from keys.repository import delegation
 from keys.trust import check_distinct_keys, member_path, read_council, verify_member
 from keys.trust_keys import load_key, load_member_keys
@@ -96,7 +97,8 @@ def read_proposal(data: bytes, initial_root: bytes | None) -> ReadProposal:
     2. Each role is well-formed, and has the version that follows.
     3. Root and targets are signed by the same governors, snapshot and timestamp by one key; every key stands
        under its own keyid, which people compare.
-    4. Council, rules, delegations and the members' files are what a node would take.
+    4. Council, rules, delegations and the members' files are what a node would take; no purge order is taken
+       back.
 
     Args:
         data: the exact bytes.
@@ -167,6 +169,8 @@ def _read_council(
         raise ConfigurationError("the proposal carries files that its targets do not list")
     if council.council.exchange != message.exchange:
         raise ConfigurationError(f"council.json is of {council.council.exchange}")
+    if before is not None:
+        check_kept(before.council_part.purges, council.purges)
     tasks.append(Task("targets", targets, (_council_quorum("governors", root),)))
     snapshot = before.snapshot_file if before else _NOTHING
     after = Directory(root, root_file, snapshot, council, _members(message, council, before))

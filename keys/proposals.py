@@ -138,9 +138,10 @@ def propose_council(
 
 
 def council_files(directory: Directory) -> CouncilFiles:
-    """Council and rules as they are in a directory, to be changed."""
+    """Council, rules and purge orders as they are in a directory, to be changed."""
     part = directory.council_part
-    return CouncilFiles(part.council, part.policy_text, part.schema_text, part.cases_text)
+    texts = (part.policy_text, part.schema_text, part.cases_text)
+    return CouncilFiles(part.council, *texts, part.purges)
 
 
 def propose_member(

@@ -28,13 +28,14 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from keys.directory import MEMBER_ROLE_PREFIX, Delegation
+from keys.directory import MEMBER_ROLE_PREFIX, PURGES_PATH, Delegation
 from keys.trust import CASES_PATH, COUNCIL_PATHS, member_path
 from keys.tuf_files import check_tuf_keys, metadata_name, target_name
 from schemas.directory import Council, MemberFile
 from schemas.errors import ConfigurationError, ParseError, VerificationError
 from schemas.limits import GOVERNORS_MAX
 from schemas.loader import dump_json
+from schemas.purges import PurgeOrder, PurgeOrders
 
 SEED_BYTES: Final = 32
 TIMESTAMP_NAME: Final = "metadata/timestamp.json"
@@ -118,12 +119,19 @@ class CouncilFiles:
     schema_text: str
     cases_text: str = ""
     """The table of cases by which the governors read the rules; none where it is empty."""
+    purges: tuple[PurgeOrder, ...] = ()
+    """Every order to destroy an opening: those in force, and those that are to be."""
 
     def targets(self) -> dict[str, bytes]:
         """The target files by their path."""
         texts = (dump_json(self.council), self.policy_text.encode(), self.schema_text.encode())
-        cases = {CASES_PATH: self.cases_text.encode()} if self.cases_text else {}
-        return dict(zip(COUNCIL_PATHS, texts, strict=True)) | cases
+        found = dict(zip(COUNCIL_PATHS, texts, strict=True))
+        if self.cases_text:
+            found[CASES_PATH] = self.cases_text.encode()
+        if self.purges:
+            orders = PurgeOrders(v=1, exchange=self.council.exchange, orders=self.purges)
+            found[PURGES_PATH] = dump_json(orders)
+        return found
 
 
 def sign_root(

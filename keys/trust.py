@@ -13,7 +13,15 @@ from pydantic import BaseModel
 from tuf.api.metadata import Delegations, MetaFile, Root, Snapshot, TargetFile, Targets
 
 from keys.derivation import sha256_hex
-from keys.directory import MEMBER_ROLE_PREFIX, CouncilPart, Delegation, Directory, MemberPart
+from keys.directory import (
+    MEMBER_ROLE_PREFIX,
+    PURGES_PATH,
+    CouncilPart,
+    Delegation,
+    Directory,
+    MemberPart,
+)
+from keys.purge_orders import read_orders
 from keys.tuf_files import Fetch as Fetch
 from keys.tuf_files import TrustFileMissing as TrustFileMissing
 from keys.tuf_files import (
@@ -32,7 +40,7 @@ from schemas.limits import MEMBER_FILE_BYTES_MAX, ROOT_ROTATIONS_MAX, TRUST_FILE
 from schemas.loader import parse
 
 COUNCIL_PATHS: Final = ("council.json", "policy.cedar", "policy.cedarschema")
-"""The target files that k of n governors sign; beside them at most `CASES_PATH`."""
+"""The target files that k of n governors sign; beside them at most `CASES_PATH` and `PURGES_PATH`."""
 
 CASES_PATH: Final = "policy.cases.toml"
 """The table of cases by which governors read the access rules; nobody decides by it."""
@@ -187,7 +195,7 @@ def read_council(
         TrustFileMissing: a file is not there, or is another one.
         VerificationError: it lists or delegates what it must not.
     """
-    if set(targets.targets) - {CASES_PATH} != set(COUNCIL_PATHS):
+    if set(targets.targets) - {CASES_PATH, PURGES_PATH} != set(COUNCIL_PATHS):
         raise VerificationError(f"targets.json lists {', '.join(COUNCIL_PATHS)}, and nothing else")
     files = {path: read_file(path, listed) for path, listed in targets.targets.items()}
     council = _parse(Council, "council.json", files["council.json"][1])
@@ -200,6 +208,7 @@ def read_council(
         metadata=version,
         expires=targets.expires,
         delegations=_read_delegations(targets.delegations, council),
+        purges=read_orders(files[PURGES_PATH][1], council) if PURGES_PATH in files else (),
     )
 
 

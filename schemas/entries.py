@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
+from schemas.directory import Origin
 from schemas.limits import ATTACHMENT_BYTES_MAX, RECIPIENTS_MAX, STATEMENT_BYTES_MAX
 from schemas.loader import parse
 from schemas.scalars import (
@@ -95,8 +96,30 @@ class EnvelopeExpired(Message):
     directory_size: Count
 
 
+class OpeningPurged(Message):
+    """The opening of an entry of this log, or a closed one, was destroyed: the hub has it no more.
+
+    `places` are those that the entry gave, blinded as they were, so that a recipient still finds its own;
+    `order` is the SHA-256 of the `purges.json` that lists the entry, in the directory at `directory_size`.
+    """
+
+    type: Literal["opening.purged"]
+    at: UtcTime
+    origin: Origin
+    index: Count
+    leaf: Sha256Hex
+    places: Annotated[tuple[Sha256Hex, ...], Field(max_length=RECIPIENTS_MAX)]
+    order: Sha256Hex
+    directory_size: Count
+
+
 ExchangeLogEntry = (
-    EnvelopeAccepted | EnvelopeRefused | AcknowledgementEntry | AttachmentStored | EnvelopeExpired
+    EnvelopeAccepted
+    | EnvelopeRefused
+    | AcknowledgementEntry
+    | AttachmentStored
+    | EnvelopeExpired
+    | OpeningPurged
 )
 
 

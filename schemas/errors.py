@@ -89,6 +89,7 @@ _TABLE: Final[tuple[ProblemType, ...]] = (
     ProblemType("statement-signature", 422, "The statement's signature does not verify", "Sign with the desk's node identity in the directory in force.", fault=Fault.HUB),
     ProblemType("id-taken", 409, "Another envelope has this id", "See the receipt or refusal of the earlier one in `earlier`."),
     ProblemType("log-closed", 409, "This envelope was accepted in a log that the council has closed", "Seal the bulletin as a new envelope for the desks that have not answered.", _R, Fault.NOBODY),
+    ProblemType("purged", 410, "The opening of this entry was destroyed under an order of the council", "Nothing of it can be shown; `barid audit verify` tells which order it was.", fault=Fault.NOBODY),
     ProblemType("bulletin-differs", 409, "Another content was sent under this bulletin id", "Give a new bulletin a new id; `earlier` holds the receipts.", _F, Fault.SENDER),
     ProblemType("stale-directory", 409, "The envelope names a directory that is not in force", "Refresh the directory and seal again; `in_force` names it.", _R, Fault.HUB),
     ProblemType("stale-key", 409, "A slot is sealed to a key that is not the desk's highest usable one", "Refresh the sealing keys and seal again.", _R, Fault.HUB),

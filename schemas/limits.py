@@ -149,6 +149,16 @@ LOST_ENVELOPES_MAX: Final = 100
 GENERATIONS_MAX: Final = 64
 """Pairs of logs that an exchange has had: one a year would last a lifetime."""
 
+PURGE_ORDERS_MAX: Final = 2_000
+"""Purge orders of an exchange, which stay for good: with reasons at their limit 3.3 MB of a TUF file."""
+
+PURGE_DELAY_SECONDS: Final = 600
+"""How long an order is in force before the hub obeys it: whoever reads the logs by then knows it first, and
+takes the missing opening for no withheld one."""
+
+PURGE_OVERDUE_SECONDS: Final = 24 * 3600
+"""After this an auditor remarks on an order that the hub has not carried out."""
+
 WITNESSES_MAX: Final = 14
 """Witnesses of an exchange: a checkpoint with all cosignatures, old and new keys, is a note of 32 lines."""
 

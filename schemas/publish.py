@@ -25,6 +25,7 @@ from schemas.envelope import Envelope, Header, SealedPart
 from schemas.errors import PROBLEMS
 from schemas.governance import Publication, Published
 from schemas.lost_entries import GivenBack, LostEntries
+from schemas.purges import PurgeOrders
 from schemas.receipts import (
     EnvelopeStatus,
     InboxPage,
@@ -66,6 +67,7 @@ MESSAGES: Final[dict[str, type[BaseModel]]] = {
     "openings_page": OpeningsPage,
     "publication": Publication,
     "published": Published,
+    "purge_orders": PurgeOrders,
     "receipt": Receipt,
     "release": Release,
     "sealed_part": SealedPart,

@@ -5,9 +5,9 @@ May import pydantic and `schemas`; the hub writes them, nodes and auditors verif
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.limits import INBOX_PAGE_MAX, OPENINGS_PAGE_MAX, RECIPIENTS_MAX
 from schemas.scalars import Base64, Count, DeskId, Message, Ordinal, Sha256Hex, Version
@@ -75,14 +75,29 @@ class Tombstone(Message):
     expired: Receipt
 
 
+class PurgedTombstone(Message):
+    """What is left of an envelope whose opening was destroyed under an order of the council.
+
+    `place` is the reader's, whose hash is among those of the `opening.purged` entry, and `from` its sender;
+    `purged` is the receipt of that entry.
+    """
+
+    from_: Annotated[DeskId, Field(alias="from")]
+    place: Place
+    purged: Receipt
+
+
 class InboxPage(Message):
     """Waiting items by precedence, then index; `next` is the cursor where others wait behind them.
 
-    `tombstones` ascend by the index of their `envelope.expired` entries, where they were asked for.
+    `tombstones` ascend by the index of their `envelope.expired` or `opening.purged` entries, where they were
+    asked for.
     """
 
     items: Annotated[tuple[InboxItem, ...], Field(max_length=INBOX_PAGE_MAX)]
-    tombstones: Annotated[tuple[Tombstone, ...], Field(max_length=INBOX_PAGE_MAX)] = ()
+    tombstones: Annotated[
+        tuple[Tombstone | PurgedTombstone, ...], Field(max_length=INBOX_PAGE_MAX)
+    ] = ()
     next: Annotated[str, StringConstraints(pattern=r"^[0-3]-[0-9]{1,16}$")] | None = None
 
 
@@ -122,12 +137,20 @@ class AcknowledgementProof(Message):
 class EnvelopeStatus(Message):
     """What became of an envelope, for its sender: the receipt, and each recipient's answers.
 
-    `expired` is the receipt of its `envelope.expired` entry, once its `expires` has passed.
+    `expired` is the receipt of its `envelope.expired` entry, once its `expires` has passed. `purged` is that
+    of its `opening.purged` entry; its own receipt is then absent, since the hub has nothing to make it from.
     """
 
-    receipt: Receipt
+    receipt: Receipt | None = None
     recipients: tuple[RecipientStatus, ...]
     expired: Receipt | None = None
+    purged: Receipt | None = None
+
+    @model_validator(mode="after")
+    def _accounts_for_it(self) -> Self:
+        if (self.receipt is None) == (self.purged is None):
+            raise ValueError("it has its receipt, or that of what destroyed it")
+        return self
 
 
 class SealingKeyStatements(Message):

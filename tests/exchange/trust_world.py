@@ -49,6 +49,7 @@ from schemas.entries import (
 )
 from schemas.envelope import DirectoryRef
 from schemas.loader import dump_json
+from schemas.purges import PurgeOrder
 from schemas.sealing_keys import SealingKey
 from schemas.statements import PayloadType, Statement
 from tests.exchange.trust_parties import DeskSecrets as DeskSecrets
@@ -101,6 +102,7 @@ class TrustWorld:
         self.hub = HubAddress(authority=authority, url=url, tls_trust=tls_trust)
         self.council: Council = default_council(EXCHANGE, self.hub, self.logs)
         self.policy_text, self.schema_text = POLICY_TEXT, SCHEMA_TEXT
+        self.purges: tuple[PurgeOrder, ...] = ()
         self.desks = {f"{m}/{u}": self.make_desk() for m in STATES for u in UNITS}
         self.desks["auc/audit"] = DeskSecrets(RequestSigningKey.generate(), None)
         members = sorted({desk.partition("/")[0] for desk in self.desks})
@@ -147,7 +149,7 @@ class TrustWorld:
     @property
     def council_files(self) -> CouncilFiles:
         """Council and access rules as they stand."""
-        return CouncilFiles(self.council, self.policy_text, self.schema_text)
+        return CouncilFiles(self.council, self.policy_text, self.schema_text, purges=self.purges)
 
     def governance(self, signing: int = THRESHOLD) -> Governance:
         """The governors, of whom the first `signing` are here."""

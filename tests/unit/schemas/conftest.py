@@ -191,6 +191,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "files": {"metadata/2.targets.json": "e30="},
         "envelopes": [],
     },
+    "purge_orders": {
+        "exchange": "tripoli-test",
+        "v": 1,
+        "orders": [
+            {
+                "origin": "tripoli-test/exchange/1",
+                "index": 7,
+                "leaf": SHA,
+                "reason": _NAMES,
+                "ordered": TIME,
+            }
+        ],
+    },
     "published": {"index": 7, "snapshot": {"version": 2, "sha256": "ab" * 32}},
     "sealing_key_statements": {"statements": [_signed()]},
     "council": _V
