@@ -25,6 +25,7 @@ from broker.cli.passphrase import get_passphrase
 from broker.settings import HubSettings, load_hub
 from schemas.errors import ConfigurationError, ParseError, Problem
 from schemas.limits import PUBLICATION_BYTES_MAX, TRUST_FILE_BYTES_MAX
+from schemas.scalars import format_time
 
 OPERATOR_DEFAULT: Final = "127.0.0.1:8081"
 
@@ -191,6 +192,44 @@ def _read_repository(folder: Path) -> dict[str, bytes]:
     if too_large:
         raise ConfigurationError(f"{too_large[0]} is over {TRUST_FILE_BYTES_MAX} bytes: not ours")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+@app.command(
+    "expire",
+    epilog="""\
+Examples:
+
+  barid hub expire --data HUB --dry-run
+
+  barid hub expire --data HUB
+
+The hub may be running: it does the same by itself, every half minute.""",
+)
+def expire(
+    data: Data,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is due; change nothing.")
+    ] = False,
+) -> None:
+    """Delete what has expired, destroy what the council ordered to be destroyed; the log says both."""
+    from broker.hub.retention import carry_out, look
+    from broker.hub.setup import open_ledger
+    from keys.keystore import Keystore
+
+    keystore = Keystore.open(data / KEYSTORE_DIRECTORY, get_passphrase("the hub's keystore"))
+    now = utc_now()
+    ledger = open_ledger(data, keystore, lambda: int(now.timestamp()))
+    try:
+        ended = look(ledger, now) if dry_run else carry_out(ledger, now)
+    finally:
+        ledger.close()
+    would = "would be " if dry_run else ""
+    say(f"Envelopes past their end whose ciphertext {would or 'was '}deleted: {ended.expired}.")
+    say(f"Openings {would}destroyed under an order of the council: {len(ended.purged)}.")
+    for each in ended.purged:
+        say(f"  entry {each.index} of {each.origin}, ordered at {format_time(each.ordered)}")
+    if ended.purged and not dry_run:
+        say("Backups made before still hold them: delete those, or make them anew.")
 
 
 @app.command(

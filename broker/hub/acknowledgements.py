@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from broker.hub.ledger import Answer, Batch
 from broker.hub.relay import entry_receipt
-from broker.hub.tables import acknowledgement, answer, entry, envelope, party, slot
+from broker.hub.tables import PURGED, acknowledgement, answer, entry, envelope, party, slot
 from keys.dsse import pae_sha256, signatures_sha256, verify_statement
 from keys.history import DirectoryState
 from schemas.acknowledgements import AcknowledgedItem, Acknowledgement, Result
@@ -171,7 +171,9 @@ class Acknowledge:
             }
             connection.execute(insert(answer), row)
             mine = (slot.c.entry_index == item.index) & (slot.c.desk == desk)
-            connection.execute(update(slot).where(mine).values(answered=1))
+            # Of what was destroyed meanwhile the desk still has to hear.
+            waits = slot.c.answered != PURGED
+            connection.execute(update(slot).where(mine, waits).values(answered=1))
         return index
 
 

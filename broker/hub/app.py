@@ -30,6 +30,7 @@ from broker.hub.inboxes import Inboxes
 from broker.hub.ledger import Ledger
 from broker.hub.lost_routes import router as lost_router
 from broker.hub.publishing import Publishing
+from broker.hub.purging import keep_purging
 from broker.hub.renewal import keep_renewing, renew
 from broker.hub.requests import Hub
 from broker.hub.routes import router
@@ -105,7 +106,9 @@ def create_app(
         collector = asyncio.create_task(keep_collecting(hub.attachments))
         sweeper = asyncio.create_task(sweep(ledger.engine, sequencer, now_unix))
         renewer = asyncio.create_task(keep_renewing(ledger, sequencer, now_unix))
+        purger = asyncio.create_task(keep_purging(ledger, sequencer, now_unix))
         yield
+        purger.cancel()
         renewer.cancel()
         sweeper.cancel()
         collector.cancel()

@@ -21,6 +21,7 @@ from broker.hub.sequencer import LAST_RANK, Sequencer
 from broker.hub.tables import EXPIRED_UNANSWERED, body, envelope, party, slot
 from schemas.entries import EnvelopeExpired
 from schemas.errors import BaridError
+from schemas.limits import INTEGER_MAX
 from schemas.loader import dump_json
 from schemas.receipts import SALT_BYTES
 
@@ -87,6 +88,12 @@ def _expire(batch: Batch, row: Row[str, str, int]) -> None:
         .values(expired_index=index, answered=unanswered, slot=b"")
     )
     connection.execute(delete(body).where(body.c.entry_index == row.entry_index))
+
+
+def count_due(engine: Engine, at_unix: int) -> int:
+    """How many envelopes are past their `expires`, and not logged as such."""
+    with reading(engine) as connection:
+        return len(_due(connection, at_unix, INTEGER_MAX))
 
 
 def _is_anything_due(engine: Engine, at_unix: int) -> bool:

@@ -366,4 +366,10 @@ def _driver_sql(
 
 
 def _finish(result: Any, committed: Committed) -> Any:
-    return result if isinstance(result, Problem) else result(committed)
+    if isinstance(result, Problem):
+        return result
+    try:
+        return result(committed)
+    except Problem as problem:
+        # Of this work alone: another of the batch may have destroyed the opening that it asks for.
+        return problem

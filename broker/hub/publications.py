@@ -17,6 +17,7 @@ from tuf.api.metadata import Targets
 
 from broker.hub.directory_log import append_entry
 from broker.hub.ledger import Answer, Batch
+from broker.hub.purging import why_impossible
 from broker.hub.signers import Signers
 from broker.hub.stored import read_trust_file
 from broker.hub.tables import trust_file
@@ -157,7 +158,8 @@ def draft(
        those to whom the targets delegate.
     2. A snapshot of all that, signed by the online key.
     3. The directory is the successor of the one in force.
-    4. Its logs are this hub's own, else members would look elsewhere; its access rules load.
+    4. Its logs are this hub's own, else members would look elsewhere; its access rules load; what it newly
+       orders to destroy is here, and can be.
     5. Nothing was given that has lapsed, or is no part of it.
 
     Args:
@@ -184,6 +186,7 @@ def draft(
     except VerificationError as error:
         raise _refused(str(error)) from error
     _check(directory, signers)
+    _check_orders(directory, newest, signers, shelf.connection)
     _check_in_time(directory, shelf, at)
     unused = sorted(shelf.new.keys() - shelf.used)
     if unused:
@@ -232,6 +235,17 @@ def _check(directory: Directory, signers: Signers) -> None:
         rules_of(directory)
     except ConfigurationError as error:
         raise _refused(str(error)) from error
+
+
+def _check_orders(
+    directory: Directory, newest: DirectoryState, signers: Signers, connection: Connection
+) -> None:
+    """Refuse an order that this hub could never obey: orders stay for good. Closed logs are not looked at."""
+    for order in directory.council_part.purges:
+        if order.place in newest.purges or order.origin != signers.origins[1]:
+            continue
+        if why := why_impossible(connection, order):
+            raise _refused(f"what is ordered to be destroyed is not here: {why}")
 
 
 def _check_in_time(directory: Directory, shelf: Shelf, at: datetime) -> None:

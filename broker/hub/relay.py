@@ -149,7 +149,8 @@ class Relay:
     def apply(self, batch: Batch) -> Answer:
         """Accept or refuse within the batch.
 
-        1. The same bytes again get the same answer, before anything is judged.
+        1. The same bytes again get the same answer, before anything is judged; what was destroyed under an
+           order, none.
         2. An id is used once, in closed logs as well.
         3. Members and auditors judge by the directory and the time that the entry names: if either
            moved since the verdict, the envelope is judged again.
@@ -159,6 +160,8 @@ class Relay:
         """
         header, before = self.submission.header, batch.once(_before)
         row = _find(batch.connection, header) if before.has_id(header) else None
+        if row is not None and row.purged_index is not None:
+            raise Problem("purged")
         if row is not None and row.pae != self.submission.pae:
             return lambda committed: Problem("id-taken", earlier=[_shown(row, committed)])
         if row is not None:
@@ -336,9 +339,11 @@ def envelope_receipt(
 def entry_receipt(
     connection: Connection, prover: Prover, index: int, places: Sequence[Place] = ()
 ) -> Receipt:
-    """The receipt of any entry of the exchange log."""
+    """The receipt of any entry of the exchange log. Raises Problem: `purged`: its opening was destroyed."""
     of = (entry.c.log == "exchange") & (entry.c.entry_index == index)
     row = connection.execute(select(entry.c.entry, entry.c.salt).where(of)).one()
+    if row.salt is None:
+        raise Problem("purged")
     return prover.receipt(index, row.entry, row.salt, places)
 
 
@@ -367,6 +372,7 @@ def _earlier(row: Row[Any], committed: Committed) -> list[object]:
             envelope.c.sender == row.sender,
             envelope.c.bulletin_id == row.bulletin_id,
             envelope.c.problem.is_(None),
+            envelope.c.purged_index.is_(None),
         )
         .order_by(envelope.c.entry_index)
         .limit(EARLIER_MAX)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, Row, and_, or_, select
 
 from broker.hub.acknowledgements import is_withdrawn
 from broker.hub.logbook import Head, Prover, tile_reader
@@ -16,6 +16,7 @@ from broker.hub.relay import entry_receipt, envelope_receipt
 from broker.hub.stored import read_statement
 from broker.hub.tables import (
     EXPIRED_UNANSWERED,
+    PURGED,
     answer,
     body,
     entry,
@@ -35,6 +36,8 @@ from schemas.receipts import (
     InboxPage,
     Opening,
     OpeningsPage,
+    Place,
+    PurgedTombstone,
     RecipientStatus,
     SealingKeyStatements,
     Tombstone,
@@ -54,7 +57,8 @@ class Wanted:
         limit: items, and tombstones, at most.
         after: (rank, index) of the last item of the page before.
         since: an index: everything unexpired from there on, answered or not, for a restored node.
-        tombstones: an index: what was logged as expired from there on, and never answered; None for none.
+        tombstones: an index: what was logged as expired from there on, and never answered, or as destroyed;
+            None for none.
         inline_bytes: bodies up to this size come along.
     """
 
@@ -116,33 +120,44 @@ def _item(
 
 def _tombstones(
     connection: Connection, prover: Prover, desk: str, wanted: Wanted
-) -> tuple[Tombstone, ...]:
-    """What expired before a desk answered, from an index of `envelope.expired` entries on, ascending."""
+) -> tuple[Tombstone | PurgedTombstone, ...]:
+    """What expired before a desk answered, or was destroyed, from an index of those entries on, ascending."""
     if wanted.tombstones is None:
         return ()
     query = (
-        select(slot.c.entry_index, slot.c.expired_index)
+        select(slot, envelope.c.sender)
+        .join(envelope, envelope.c.entry_index == slot.c.entry_index)
         .where(
             slot.c.desk == desk,
-            slot.c.answered == EXPIRED_UNANSWERED,
+            slot.c.answered.in_((EXPIRED_UNANSWERED, PURGED)),
             slot.c.expired_index >= wanted.tombstones,
         )
         .order_by(slot.c.expired_index)
         .limit(wanted.limit)
     )
-    found: list[Tombstone] = []
+    found: list[Tombstone | PurgedTombstone] = []
     size_bytes = 0
     for row in connection.execute(query).all():
-        tombstone = Tombstone(
-            statement=_statement(connection, row.entry_index),
-            receipt=envelope_receipt(connection, prover, row.entry_index, desk),
-            expired=entry_receipt(connection, prover, row.expired_index),
-        )
-        size_bytes += len(tombstone.statement.payload) + len(tombstone.receipt.entry)
+        tombstone, its_bytes = _tombstone(connection, prover, row)
+        size_bytes += its_bytes
         if found and size_bytes > PAGE_BYTES_MAX:
             break
         found.append(tombstone)
     return tuple(found)
+
+
+def _tombstone(
+    connection: Connection, prover: Prover, row: Row[Any]
+) -> tuple[Tombstone | PurgedTombstone, int]:
+    """The tombstone of a slot, and its size in bytes before it is JSON."""
+    ended = entry_receipt(connection, prover, row.expired_index)
+    if row.answered == PURGED:
+        place = Place(desk=row.desk, n=row.n, place_salt=row.place_salt)
+        return PurgedTombstone(from_=row.sender, place=place, purged=ended), len(ended.entry)
+    statement = _statement(connection, row.entry_index)
+    receipt = envelope_receipt(connection, prover, row.entry_index, row.desk)
+    tombstone = Tombstone(statement=statement, receipt=receipt, expired=ended)
+    return tombstone, len(statement.payload) + len(receipt.entry)
 
 
 def most_urgent(connection: Connection, desk: str) -> int | None:
@@ -172,24 +187,42 @@ def envelope_status(
     index = _index_for(connection, sender, envelope_id, sender)
     prover = Prover.of(connection, head)
     desks = select(slot.c.desk).where(slot.c.entry_index == index).order_by(slot.c.desk)
-    recipients = []
-    for desk in connection.execute(desks).scalars().all():
-        of = (answer.c.envelope_index == index) & (answer.c.desk == desk)
-        found = select(answer.c.entry_index).where(of).order_by(answer.c.entry_index)
-        proofs = tuple(
-            AcknowledgementProof(
-                statement=_statement(connection, number),
-                receipt=entry_receipt(connection, prover, number),
-            )
-            for number in connection.execute(found).scalars().all()
+    recipients = tuple(
+        RecipientStatus(desk=desk, acknowledgements=_answers(connection, prover, index, desk))
+        for desk in connection.execute(desks).scalars().all()
+    )
+    mine = envelope.c.entry_index == index
+    ends = select(envelope.c.expired_index, envelope.c.purged_index).where(mine)
+    expired, purged = connection.execute(ends).one()
+    if purged is not None:
+        return EnvelopeStatus(
+            recipients=recipients, purged=entry_receipt(connection, prover, purged)
         )
-        recipients.append(RecipientStatus(desk=desk, acknowledgements=proofs))
-    query = select(envelope.c.expired_index).where(envelope.c.entry_index == index)
-    expired: int | None = connection.execute(query).scalar()
     return EnvelopeStatus(
         receipt=envelope_receipt(connection, prover, index),
-        recipients=tuple(recipients),
+        recipients=recipients,
         expired=None if expired is None else entry_receipt(connection, prover, expired),
+    )
+
+
+def _answers(
+    connection: Connection, prover: Prover, index: int, desk: str
+) -> tuple[AcknowledgementProof, ...]:
+    """What a desk answered to an envelope, but for what was destroyed."""
+    of = (answer.c.envelope_index == index) & (answer.c.desk == desk)
+    same = (entry.c.log == "exchange") & (entry.c.entry_index == answer.c.entry_index)
+    found = (
+        select(answer.c.entry_index)
+        .join(entry, same)
+        .where(of, entry.c.salt.is_not(None))
+        .order_by(answer.c.entry_index)
+    )
+    return tuple(
+        AcknowledgementProof(
+            statement=_statement(connection, number),
+            receipt=entry_receipt(connection, prover, number),
+        )
+        for number in connection.execute(found).scalars().all()
     )
 
 
@@ -214,7 +247,7 @@ def _body(connection: Connection, index: int) -> bytes:
     query = select(body.c.ciphertext).where(body.c.entry_index == index)
     ciphertext: bytes | None = connection.execute(query).scalar()
     if ciphertext is None:
-        raise Problem("not-found", "this envelope has expired; its ciphertext was deleted")
+        raise Problem("not-found", "this envelope has ended; its ciphertext was deleted")
     return ciphertext
 
 
@@ -228,12 +261,16 @@ def openings(
 ) -> OpeningsPage:
     """What stands behind the leaves start ≤ index < end; the first of them where they are large.
 
+    What was destroyed under an order is passed over.
+
     Args:
         desk: whom it must concern; None for an auditor desk, and for the directory log.
     """
     query = select(entry).where(
         entry.c.log == log, entry.c.entry_index >= start, entry.c.entry_index < end
     )
+    if log == "exchange":
+        query = query.where(entry.c.salt.is_not(None))
     if desk is not None:
         mine = select(party.c.entry_index).where(
             party.c.desk == desk, party.c.entry_index >= start, party.c.entry_index < end

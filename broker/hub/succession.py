@@ -37,6 +37,7 @@ from broker.hub.tables import (
     carried_envelope,
     envelope,
     nonce,
+    purge,
     signed_beyond,
     slot,
     trust_file,
@@ -221,7 +222,7 @@ def _remove(path: Path) -> None:
 
 
 def _carry(old: Engine, new: Engine) -> None:
-    """Copy what outlives a log: TUF files, nonces, and which envelopes and bulletins went to whom."""
+    """Copy what outlives a log: TUF files, nonces, which bulletins went to whom, what was destroyed."""
     ids = union(
         select(envelope.c.sender, envelope.c.id),
         select(carried_envelope.c.sender, carried_envelope.c.id),
@@ -244,6 +245,7 @@ def _carry(old: Engine, new: Engine) -> None:
             (select(nonce), nonce),
             (ids, carried_envelope),
             (sent, carried_bulletin),
+            (select(purge).where(purge.c.purged_index.is_not(None)), purge),
         ):
             rows = reader.execution_options(yield_per=_ROWS_AT_ONCE).execute(query)
             for some in rows.mappings().partitions():

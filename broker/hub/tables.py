@@ -45,8 +45,8 @@ entry = Table(
     Column("log", Text, primary_key=True),
     Column("entry_index", BigInteger, primary_key=True),
     Column("leaf", LargeBinary, nullable=False),
-    Column("salt", LargeBinary),  # exchange log only
-    Column("entry", LargeBinary, nullable=False),
+    Column("salt", LargeBinary),  # exchange log only; NULL there once the opening was destroyed
+    Column("entry", LargeBinary, nullable=False),  # then the leaf's data alone, 32 bytes
     Column("statement", LargeBinary),  # JSON of the DSSE statement, where one was signed
 )
 
@@ -73,6 +73,7 @@ envelope = Table(
     Column("withdraws", Text),  # the bulletin id that its header withdraws
     Column("expires", BigInteger, nullable=False),
     Column("expired_index", BigInteger),  # of its `envelope.expired` entry; NULL: not yet
+    Column("purged_index", BigInteger),  # of its `opening.purged` entry, in this log
     Index("envelope_bulletin", "sender", "bulletin_id"),
     Index("envelope_withdraws", "sender", "withdraws"),
     Index("envelope_expiry", "problem", "expired_index", "expires"),
@@ -94,14 +95,28 @@ slot = Table(
     Column("slot", LargeBinary, nullable=False),  # empty once it expired
     Column("n", BigInteger, nullable=False),
     Column("place_salt", LargeBinary, nullable=False),
-    Column("answered", Integer, nullable=False),  # 0: waits, 1: answered, 2: expired unanswered
-    Column("expired_index", BigInteger),  # of the `envelope.expired` entry
+    # 0: waits, 1: answered, 2: expired unanswered, 3: destroyed under an order
+    Column("answered", Integer, nullable=False),
+    Column("expired_index", BigInteger),  # of the `envelope.expired` or `opening.purged` entry
     Index("slot_inbox", "desk", "answered", "rank", "entry_index"),
     Index("slot_tombstone", "desk", "expired_index"),
 )
 
 EXPIRED_UNANSWERED = 2
 """`answered` of a slot whose desk had not answered when its envelope expired."""
+
+PURGED = 3
+"""`answered` of a slot whose envelope was destroyed under an order of the council, answered or not."""
+
+purge = Table(
+    "purge",
+    metadata,
+    Column("origin", Text, primary_key=True),  # of the exchange log, this one or a closed one
+    Column("entry_index", BigInteger, primary_key=True),
+    Column("places", LargeBinary, nullable=False),  # JSON: the blinded places that the entry gave
+    Column("purged_index", BigInteger),  # of the `opening.purged` entry; NULL: yet to be logged
+)
+"""Openings that were destroyed, and the entries that say so."""
 
 attachment = Table(
     "attachment",

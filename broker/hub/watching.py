@@ -26,6 +26,7 @@ from broker.hub.directory_log import AnnounceSealingKey, Operate
 from broker.hub.expiry import Expire
 from broker.hub.ledger import Ledger, Work
 from broker.hub.publications import Publish
+from broker.hub.purging import Purge
 from broker.hub.relay import Relay
 from broker.hub.renewal import Renew
 from broker.hub.requests import Hub
@@ -44,6 +45,7 @@ _NAMES: Final[Mapping[type, str]] = {
     Renew: "renewal",
     Operate: "operation",
     Expire: "expiry",
+    Purge: "purge",
     Reserve: "upload",
     Store: "attachment",
     Abandon: "upload_abandoned",
@@ -75,6 +77,11 @@ class Watched:
         )
         self._expired = Counter(
             "barid_hub_expired_envelopes", "Envelopes logged as expired.", registry=self.registry
+        )
+        self._purged = Counter(
+            "barid_hub_purged_openings",
+            "Openings destroyed under an order of the council.",
+            registry=self.registry,
         )
         self._problems = Counter(
             "barid_hub_problems",
@@ -112,6 +119,8 @@ class Watched:
                 _note_refusal(work, result)
             if isinstance(work, Expire) and isinstance(result, int):
                 self._expired.inc(result)
+            if isinstance(work, Purge) and isinstance(result, tuple):
+                self._purged.inc(len(result))
         return results
 
     def answered(self, problem: Problem) -> None:
