@@ -21,6 +21,9 @@ from schemas.receipts import Place
 EXPIRED: Final = "expired"
 """Why nothing came to a place: its envelope expired before this desk had it."""
 
+PURGED: Final = "purged"
+"""Why nothing came to a place: its envelope was destroyed under an order of the council."""
+
 RESTORED: Final = "restored"
 """Why nothing stands at a place: this desk sent its envelope after the backup that it was restored from."""
 

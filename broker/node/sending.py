@@ -24,6 +24,7 @@ from broker.node.outbox import answers, holding, proofs, reseal, sealing, settle
 from broker.node.outbox.expiry import expire
 from broker.node.outbox.originals import withdraw
 from broker.node.places import RESTORED, check_places, note_places
+from broker.node.purged import check_purged, purged_size
 from broker.tlog.receipt import verify_receipt
 from keys.dsse import pae_sha256
 from schemas.bulletin.vocabularies import Precedence
@@ -170,6 +171,16 @@ class Sender:
             await self._line.prove(checkpoint)
         now = self._clock()
         await asyncio.to_thread(answers.note_answers, self._home, asked, proved, now)
+        if status.purged is not None:
+            await self._note_purged(asked, status.purged)
+
+    async def _note_purged(self, asked: answers.Asked, receipt: Receipt) -> None:
+        state = await self._line.state_at(purged_size(receipt))
+        log = self._line.follower.exchange_log
+        purged = await asyncio.to_thread(check_purged, receipt, log, state)
+        await self._line.prove(purged.checkpoint)
+        now = self._clock()
+        await asyncio.to_thread(answers.note_purged, self._home, asked, purged, now)
 
     async def answer(self) -> int:
         """Sign what this desk owes to senders, and hand it in.
@@ -326,6 +337,10 @@ class Sender:
         )
         for each in lost:
             receipt = (await self._client.status(self._desk, each.envelope_id)).receipt
+            if receipt is None:
+                raise Problem(
+                    "entry-invalid", "the log shows an envelope, and the hub no receipt of it"
+                )
             verified = verify_receipt(receipt, self._line.follower.exchange_log)
             if not isinstance(verified.entry, EnvelopeAccepted):
                 raise Problem("entry-invalid", "the entry is not of an accepted envelope")

@@ -13,7 +13,6 @@ import pytest
 from broker.hub import expiry, showing
 from broker.node.restored import RESTORED_FILE, marker_bytes
 from schemas.bulletin.vocabularies import Kind
-from schemas.receipts import Tombstone
 from schemas.scalars import format_time
 from tests.exchange.live import LiveHub, now
 from tests.exchange.nodes import LiveNode, document, live_exchange, wait_for
@@ -124,8 +123,8 @@ def test_what_expired_while_a_node_was_off(
     true = showing._tombstones
     lies: list[str] = ["hidden"]
 
-    def lie(*arguments: Any) -> tuple[Tombstone, ...]:
-        found = true(*arguments)
+    def lie(*arguments: Any) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = true(*arguments)
         if lies == ["hidden"]:
             return ()
         if lies == ["forged"]:

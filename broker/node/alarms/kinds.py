@@ -37,7 +37,7 @@ class AlarmKind(StrEnum):
     GAP = "gap"
     """An envelope between two desks is missing, or a place was given twice."""
     MISSED = "missed"
-    """An envelope for an own desk expired before this node had it."""
+    """An envelope for an own desk expired, or was destroyed, before this node had it."""
     NEW_LOGS = "new-logs"
     """The council has closed the hub's logs and begun others; what nobody had answered is sent again."""
     RESTORED = "restored"

@@ -59,9 +59,9 @@ TITLES: Final[Mapping[AlarmKind, Said]] = {
         "نشرة مفقودة بين مكتبين",
     ),
     AlarmKind.MISSED: Said(
-        "A bulletin expired before this node had it",
-        "Un bulletin a expiré avant d'arriver à ce nœud",
-        "انتهت صلاحية نشرة قبل أن تصل إلى هذه العقدة",
+        "A bulletin expired, or was destroyed, before this node had it",
+        "Un bulletin a expiré, ou a été détruit, avant d'arriver à ce nœud",
+        "انتهت صلاحية نشرة أو أُتلفت قبل أن تصل إلى هذه العقدة",
     ),
     AlarmKind.NEW_LOGS: Said(
         "The council has begun new logs; what had no answer is sent again",
@@ -148,9 +148,9 @@ TITLES: Final[Mapping[AlarmKind, Said]] = {
         "لا يشهد على نشرات واردة نصاب من الشهود",
     ),
     AlarmKind.EXPIRED_UNANSWERED: Said(
-        "A bulletin expired before it was answered",
-        "Un bulletin a expiré sans réponse",
-        "انتهت صلاحية نشرة قبل أن يُجاب عنها",
+        "A bulletin expired, or was destroyed, before it was answered",
+        "Un bulletin a expiré, ou a été détruit, sans réponse",
+        "انتهت صلاحية نشرة أو أُتلفت قبل أن يُجاب عنها",
     ),
     AlarmKind.SEALING_KEY_STALE: Said(
         "This desk's sealing key is not renewed",

@@ -29,21 +29,24 @@ from broker.node.inbox.receive import (
 )
 from broker.node.inbox.storing import Stored, is_known, store_opened, store_rejected
 from broker.node.inbox.tombstones import (
+    Destroyed,
     Expired,
+    check_destroyed,
     check_tombstone,
     move_cursor,
     next_tombstone,
-    note_expired,
+    note_ended,
 )
 from broker.node.line import Line
 from broker.node.places import check_places
+from broker.node.purged import purged_size
 from broker.node.sealing_keys import private_key
 from keys.envelope import parse_header
 from keys.history import DirectoryState
 from schemas.bulletin.vocabularies import Precedence
 from schemas.errors import Fault, ParseError, Problem, VerificationError
 from schemas.limits import INLINE_BYTES_MAX
-from schemas.receipts import InboxItem, InboxPage, Tombstone
+from schemas.receipts import InboxItem, InboxPage, PurgedTombstone, Tombstone
 from schemas.statements import Statement
 
 PAGE_ITEMS: Final = 50
@@ -154,7 +157,7 @@ class Fetcher:
                 explained = await self._bury(page.tombstones)
                 stored += explained
                 shown = {item.receipt.index for item in page.items}
-                shown |= {tombstone.receipt.index for tombstone in page.tombstones}
+                shown |= {_ended_at(tombstone) for tombstone in page.tombstones}
                 is_further = page.next is not None and not shown <= served
                 served |= shown
                 if stored:
@@ -204,10 +207,12 @@ class Fetcher:
             # They are on their way, and what is behind it goes on.
             return 0
         except Faulty as faulty:
-            await asyncio.to_thread(self._blame_hub, item.statement, index, faulty.problem)
+            subject = self._subject(item.statement, index)
+            await asyncio.to_thread(self._blame_hub, subject, faulty.problem)
         except Problem as problem:
             # What the log or the body's route answers is the hub's word: never the sender's fault.
-            await asyncio.to_thread(self._blame_hub, item.statement, index, problem)
+            subject = self._subject(item.statement, index)
+            await asyncio.to_thread(self._blame_hub, subject, problem)
         except VerificationError as error:
             # An own key file was altered: rejecting would be for good, the keystore can be restored.
             await asyncio.to_thread(self._note_own_failure, str(error))
@@ -215,36 +220,43 @@ class Fetcher:
             del self._taken[index]
         return 0
 
-    async def _bury(self, tombstones: Iterable[Tombstone]) -> int:
-        """Note what expired before it was here. Returns how many of them were new.
+    async def _bury(self, tombstones: Iterable[Tombstone | PurgedTombstone]) -> int:
+        """Note what ended before it was here. Returns how many of them were new.
 
         The cursor stops before the first that does not verify, so that it is asked for again.
         """
         explained, is_whole = 0, True
         for tombstone in tombstones:
             try:
-                expired = await self._prove_expired(tombstone)
-                new = await asyncio.to_thread(self._note_expired, expired, move=is_whole)
+                ended = await self._prove_ended(tombstone)
+                new = await asyncio.to_thread(self._note_ended, ended, move=is_whole)
                 explained += int(new)
             except (Faulty, Problem) as error:
                 is_whole = False
                 problem = error.problem if isinstance(error, Faulty) else error
-                statement, index = tombstone.statement, tombstone.receipt.index
-                await asyncio.to_thread(self._blame_hub, statement, index, problem)
+                subject = f"{self._desk} entry {_ended_at(tombstone)}"
+                if isinstance(tombstone, Tombstone):
+                    subject = self._subject(tombstone.statement, tombstone.receipt.index)
+                await asyncio.to_thread(self._blame_hub, subject, problem)
         return explained
 
-    async def _prove_expired(self, tombstone: Tombstone) -> Expired:
+    async def _prove_ended(self, tombstone: Tombstone | PurgedTombstone) -> Expired | Destroyed:
         log = self._line.follower.exchange_log
-        expired = await asyncio.to_thread(check_tombstone, tombstone, self._desk, log)
-        await self._prove(expired.arrived)
-        await self._line.prove(expired.checkpoint)
-        return expired
+        ended: Expired | Destroyed
+        if isinstance(tombstone, PurgedTombstone):
+            state = await self._line.state_at(purged_size(tombstone.purged))
+            ended = await asyncio.to_thread(check_destroyed, tombstone, self._desk, log, state)
+        else:
+            ended = await asyncio.to_thread(check_tombstone, tombstone, self._desk, log)
+            await self._prove(ended.arrived)
+        await self._line.prove(ended.checkpoint)
+        return ended
 
-    def _note_expired(self, expired: Expired, *, move: bool) -> bool:
+    def _note_ended(self, ended: Expired | Destroyed, *, move: bool) -> bool:
         with writing(self._home.engine) as connection:
-            new = note_expired(connection, expired, self._clock())
+            new = note_ended(connection, ended, self._clock())
             if move:
-                move_cursor(connection, self._desk, expired.index + 1)
+                move_cursor(connection, self._desk, ended.index + 1)
         self._places_changed |= new
         return new
 
@@ -311,12 +323,14 @@ class Fetcher:
                 note_attachments(connection, arrived, opened)
             return stored
 
-    def _blame_hub(self, statement: Statement, index: int, problem: Problem) -> None:
+    def _subject(self, statement: Statement, index: int) -> str:
         try:
             header = parse_header(statement)
-            subject = f"{self._desk} {header.from_} {header.id}"
         except ParseError:
-            subject = f"{self._desk} entry {index}"
+            return f"{self._desk} entry {index}"
+        return f"{self._desk} {header.from_} {header.id}"
+
+    def _blame_hub(self, subject: str, problem: Problem) -> None:
         with writing(self._home.engine) as connection:
             raise_fault(connection, subject, problem, self._clock())
 
@@ -340,3 +354,10 @@ def _rank_of(item: InboxItem) -> int:
         return parse_header(item.statement).precedence.rank
     except ParseError:
         return _NO_RANK
+
+
+def _ended_at(tombstone: Tombstone | PurgedTombstone) -> int:
+    """The entry by which a tombstone is told from others."""
+    if isinstance(tombstone, PurgedTombstone):
+        return tombstone.purged.index
+    return tombstone.receipt.index

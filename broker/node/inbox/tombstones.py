@@ -1,4 +1,4 @@
-"""Tombstones: what the hub says of envelopes that expired before this desk had them, proved and noted.
+"""Tombstones: what the hub says of envelopes that ended before this desk had them, proved and noted.
 
 May import `broker.tlog` and the node's own rooms; `fetching` calls it with what a page of the inbox holds.
 A tombstone explains an empty place: it is believed only so far as the log proves it.
@@ -18,12 +18,14 @@ from broker.node.home import Home
 from broker.node.inbox.receive import Arrived, check_entry
 from broker.node.inbox.received import find_shown
 from broker.node.inbox.storing import missed_subject
-from broker.node.places import EXPIRED, note_places
+from broker.node.places import EXPIRED, PURGED, note_places
+from broker.node.purged import Purged, check_purged
 from broker.tlog.checkpoint import Checkpoint
-from broker.tlog.receipt import LogVerifier, verify_receipt
+from broker.tlog.receipt import LogVerifier, place_hash, verify_receipt
+from keys.history import DirectoryState
 from schemas.entries import EnvelopeExpired
 from schemas.errors import Problem
-from schemas.receipts import InboxItem, Tombstone
+from schemas.receipts import InboxItem, Place, PurgedTombstone, Tombstone
 from schemas.scalars import format_time
 
 
@@ -69,8 +71,101 @@ def check_tombstone(tombstone: Tombstone, desk: str, log: LogVerifier) -> Expire
     return Expired(arrived, entry.at, verified.index, verified.checkpoint)
 
 
-def note_expired(connection: Connection, expired: Expired, now: datetime) -> bool:
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """An envelope whose opening was destroyed under an order: who sent it, and at which place."""
+
+    desk: str
+    sender: str
+    place: Place
+    purged: Purged
+
+    @property
+    def index(self) -> int:
+        """Of its `opening.purged` entry."""
+        return self.purged.index
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Of the tree that holds that entry."""
+        return self.purged.checkpoint
+
+
+def check_destroyed(
+    tombstone: PurgedTombstone, desk: str, log: LogVerifier, state: DirectoryState
+) -> Destroyed:
+    """Verify what is left of a destroyed envelope; the caller proves that its tree is the log it follows.
+
+    Who sent it is the hub's word: where it names another than the sender, that desk's place stays empty here,
+    and the sender's own numbers show what this one covers.
+
+    Args:
+        tombstone: as the hub served it.
+        desk: the own desk that it was served to.
+        log: the exchange log's keys.
+        state: of the directory log at the entry's `directory_size`.
+
+    Raises:
+        Problem: the hub's fault.
+    """
+    purged = check_purged(tombstone.purged, log, state)
+    place = tombstone.place
+    is_ours = place.desk == desk and purged.order.origin == log.origin
+    if not is_ours or place_hash(place.place_salt, place.n) not in purged.places:
+        raise Problem("place", f"entry {purged.order.index} gave {desk} no such place")
+    return Destroyed(desk, tombstone.from_, place, purged)
+
+
+def note_ended(connection: Connection, ended: Expired | Destroyed, now: datetime) -> bool:
     """Note why a place stays empty, and tell the analyst what was missed, once.
+
+    Args:
+        connection: a writing transaction.
+        ended: proved to be in the log that is followed.
+        now: UTC, whole seconds.
+
+    Returns:
+        Whether this was new: neither the envelope nor its tombstone was here.
+
+    Raises:
+        Problem: `place`: the hub gave one place twice, or one entry two places.
+    """
+    if isinstance(ended, Destroyed):
+        return _note_destroyed(connection, ended, now)
+    return note_expired(connection, ended, now)
+
+
+def _note_destroyed(connection: Connection, ended: Destroyed, now: datetime) -> bool:
+    column, order = tables.place.c, ended.purged.order
+    held = connection.execute(
+        select(column.sender, column.n).where(
+            column.holder == ended.desk,
+            column.recipient == ended.desk,
+            column.origin == order.origin,
+            column.entry_index == order.index,
+        )
+    ).one_or_none()
+    if held is not None and (held.sender, held.n) != (ended.sender, ended.place.n):
+        raise Problem("place", f"entry {order.index} is place {held.n} from {held.sender}")
+    if held is not None:
+        return False
+    note_places(
+        connection, ended.desk, ended.sender, order.origin, order.index, (ended.place,), PURGED
+    )
+    raise_alarm(
+        connection,
+        AlarmKind.MISSED,
+        f"{ended.desk} {ended.sender} entry {order.index}",
+        f"entry {order.index} of {order.origin}, from {ended.sender}, was destroyed"
+        f" {format_time(ended.purged.at)} under an order of the council, before this node had it:"
+        f" {order.reason.en}",
+        now,
+    )
+    return True
+
+
+def note_expired(connection: Connection, expired: Expired, now: datetime) -> bool:
+    """Note that an envelope expired before it was here.
 
     Args:
         connection: a writing transaction.

@@ -30,7 +30,14 @@ from broker.node.outbox.deliveries import (
 )
 from broker.node.outbox.originals import is_withdrawn
 from broker.node.outbox.settle import is_due, pause
-from broker.node.outbox.state import DELIVERY_TRANSITIONS, DeliveryState, OutboxState, move_outbox
+from broker.node.outbox.state import (
+    ANSWERED,
+    DELIVERY_TRANSITIONS,
+    DeliveryState,
+    OutboxState,
+    move_outbox,
+)
+from broker.node.purged import Purged
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.receipt import LogVerifier, verify_receipt
 from keys.directory import Directory
@@ -42,6 +49,7 @@ from schemas.errors import ParseError, Problem, VerificationError
 from schemas.limits import ACKNOWLEDGEMENT_BYTES_MAX
 from schemas.loader import dump_json, load_json, parse
 from schemas.receipts import AcknowledgementProof, EnvelopeStatus
+from schemas.scalars import format_time
 from schemas.statements import PayloadType
 
 _LIST_BYTES_MAX: Final = 1024 * 1024
@@ -203,6 +211,46 @@ def note_answers(home: Home, asked: Asked, answers: Sequence[ProvedAnswer], now:
         else:
             values = {"next_try": to_seconds(now + pause(row.tries)), "tries": row.tries + 1}
         connection.execute(update(table).where(mine).values(values))
+
+
+def note_purged(home: Home, asked: Asked, purged: Purged, now: datetime) -> None:
+    """End what nobody can answer any more: the opening of the envelope was destroyed under an order.
+
+    Args:
+        home: the node's home.
+        asked: the own envelope.
+        purged: its log proved to be the one that is followed.
+        now: UTC, whole seconds.
+
+    Raises:
+        Problem: the hub's fault: another entry was destroyed.
+    """
+    order = purged.order
+    if (order.origin, order.index, order.leaf) != (asked.origin, asked.index, asked.leaf):
+        raise Problem("entry-invalid", "what was destroyed is not this envelope")
+    table, delivery = tables.outgoing_envelope, tables.delivery
+    mine = table.c.envelope_id == asked.envelope_id
+    with writing(home.engine) as connection:
+        row = connection.execute(select(table).where(mine)).one()
+        if row.state != OutboxState.ACCEPTED:
+            return
+        carried = select(delivery).where(delivery.c.envelope_id == asked.envelope_id)
+        for each in connection.execute(carried).all():
+            if DeliveryState(each.state) in ANSWERED:
+                continue
+            key = DeliveryKey(each.desk, each.bulletin_id, each.recipient)
+            step = Step(DeliveryState.EXPIRED, purged.at, "purged", envelope_id=asked.envelope_id)
+            advance(connection, key, step)
+            raise_alarm(
+                connection,
+                AlarmKind.EXPIRED_UNANSWERED,
+                f"{each.desk} {each.bulletin_id} {each.recipient}",
+                f"destroyed {format_time(purged.at)} under an order of the council, before it was answered:"
+                f" {order.reason.en}",
+                now,
+            )
+        ended = {"state": move_outbox(OutboxState(row.state), OutboxState.EXPIRED)}
+        connection.execute(update(table).where(mine).values(sealed=None, next_try=None, **ended))
 
 
 def _note_answer(
