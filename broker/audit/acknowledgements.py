@@ -52,7 +52,9 @@ class AcknowledgementAudit:
                 continue
             withdrawn = self._is_withdrawn(answer.desk, envelope)
             fault = answer.order_fault(envelope.answers[answer.desk], is_withdrawn=withdrawn)
-            contradictions += [] if fault is None else [fault]
+            # An answer of this desk may stand in what did not open since.
+            is_known = max(self._unopened, default=-1) < item.index
+            contradictions += [fault] if fault is not None and is_known else []
             if answer.settles:
                 envelope.answers[answer.desk] = answer.result
         if strangers:

@@ -91,7 +91,10 @@ class EnvelopeAudit:
         if problem is None or problem.finality is not Finality.FINAL:
             self._report(index, "refusal-word", f"`{entry.problem}` is no final refusal")
         elif entry.problem in _HISTORY_WORDS:
-            self._compare_reasons(index, entry.problem, self._contradiction(header))
+            found = self._contradiction(header)
+            # What it contradicts may stand in what is not here.
+            if found is not None or self.is_whole:
+                self._compare_reasons(index, entry.problem, found)
         elif verdict is not None:
             found = Problem(verdict.word, verdict.detail) if verdict.word else None
             self._compare_reasons(index, entry.problem, found)

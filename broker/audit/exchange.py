@@ -18,6 +18,7 @@ from broker.audit.examining import Examined, Verdict, examine
 from broker.audit.expiries import ExpiryAudit
 from broker.audit.leaves import OpenedLeaf
 from broker.audit.order import EntryTimes
+from broker.audit.purges import PurgeAudit
 from broker.audit.remarks import LapseWatch, Remark
 from broker.audit.rules import Findings
 from broker.audit.seen import Seen
@@ -33,6 +34,7 @@ from schemas.entries import (
     EnvelopeAccepted,
     EnvelopeExpired,
     EnvelopeRefused,
+    OpeningPurged,
 )
 from schemas.envelope import Header
 from schemas.errors import VerificationError
@@ -44,7 +46,8 @@ class ExchangeCounts:
     """What the exchange log holds, by the protocol's words.
 
     `acknowledged` counts items by result, `undelivered` recipients of accepted envelopes who never answered,
-    `unjudged` entries that did not open or whose directory is not known.
+    `unjudged` entries that did not open or whose directory is not known, `destroyed` those whose opening is
+    gone under an order.
     """
 
     entries: Counter[str]
@@ -54,6 +57,7 @@ class ExchangeCounts:
     acknowledged: Counter[str]
     undelivered: int
     unjudged: int
+    destroyed: int = 0
 
     def to_plain(self) -> dict[str, Any]:
         """The counts as plain JSON values."""
@@ -65,6 +69,7 @@ class ExchangeCounts:
             "acknowledged": dict(sorted(self.acknowledged.items())),
             "undelivered": self.undelivered,
             "unjudged": self.unjudged,
+            "destroyed": self.destroyed,
         }
 
 
@@ -116,7 +121,9 @@ class ExchangeAudit:
         self._answers = AcknowledgementAudit(origin, self._envelopes, self._unopened, findings)
         self._attachments = AttachmentAudit(self._unopened, findings)
         self._expiries = ExpiryAudit(self._envelopes, self._unopened, findings)
-        self._newest: datetime | None = None
+        self._purges = PurgeAudit(findings)
+        self.newest: datetime | None = None
+        """The time of the newest entry."""
         self._lapses = LapseWatch("exchange")
         self._in_use: Directory | None = None
         self._entries: Counter[str] = Counter()
@@ -124,11 +131,16 @@ class ExchangeAudit:
         self._refused: Counter[str] = Counter()
         self._acknowledged: Counter[str] = Counter()
         self._unjudged = 0
+        self._destroyed = 0
         self.statistics = Statistics()
 
     def hold_times(self, quorums: QuorumTimes) -> None:
         """Hold the times of all entries against the quorums on this log that the auditor saw."""
         self._times.hold(quorums)
+
+    def hold_purges(self, purges: PurgeAudit) -> None:
+        """Have what is said to be destroyed judged with that of the other logs."""
+        self._purges = purges
 
     def follow(self, former: ExchangeAudit, *, is_whole: bool) -> None:
         """Begin behind a closed log: the ids, contents and recipients that it fixed stay so.
@@ -143,10 +155,18 @@ class ExchangeAudit:
         """Begin behind closed logs that were not audited: what they fixed is not known."""
         self._envelopes.is_whole = False
 
-    def skip(self, index: int) -> None:
-        """Take note of a leaf that did not open."""
+    def skip(self, index: int, *, is_destroyed: bool = False) -> None:
+        """Take note of a leaf that did not open.
+
+        Args:
+            is_destroyed: as the council ordered: what it fixed is not known, and not held against the hub.
+        """
         self._unopened.add(index)
-        self._unjudged += 1
+        if is_destroyed:
+            self._destroyed += 1
+            self._envelopes.is_whole = False
+        else:
+            self._unjudged += 1
 
     def examine(self, leaf: OpenedLeaf) -> Examined:
         """Examine an entry in this process."""
@@ -162,7 +182,7 @@ class ExchangeAudit:
         self._entries[entry.type] += 1
         # Step 5 of the audit.
         self._times.check(index, entry.at)
-        self._newest = entry.at
+        self.newest = entry.at
         state = self._state_at(index, entry.directory_size)
         self._lapses.logged(index, entry.at, self._use(state))
         # Step 6; the signature of an envelope is verified where it is admitted, below.
@@ -188,11 +208,16 @@ class ExchangeAudit:
             # Step 10.
             case EnvelopeExpired(), None:
                 self._expiries.check(index, entry)
+            case OpeningPurged(), None:
+                if state is None:
+                    self._unjudged += 1
+                else:
+                    self._purges.check(index, entry, state)
 
     def finish(self) -> None:
         """Report, once every leaf was checked or skipped, what the log should say and does not."""
-        if self._newest is not None:
-            self._expiries.finish(self._newest)
+        if self.newest is not None:
+            self._expiries.finish(self.newest)
 
     def _check_answer(
         self,
@@ -291,6 +316,7 @@ class ExchangeAudit:
             acknowledged=self._acknowledged,
             undelivered=sum(list(e.answers.values()).count(None) for e in envelopes),
             unjudged=self._unjudged,
+            destroyed=self._destroyed,
         )
 
     def _report(self, index: int, rule: str, detail: str) -> None:

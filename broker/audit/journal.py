@@ -24,11 +24,12 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    update,
 )
 from sqlalchemy.exc import DatabaseError
 
 from broker.audit.examining import Examined, Verdict, subject_of
-from broker.db import open_sqlite, reading, writing
+from broker.db import open_sqlite, reading, settle, writing
 from schemas.entries import ENTRY_BYTES_MAX, parse_exchange_entry
 from schemas.errors import ConfigurationError
 from schemas.loader import dump_json, parse
@@ -54,12 +55,20 @@ examined = Table(
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One entry as the journal keeps it: its exact bytes, its leaf hash, and how it was judged."""
+    """One entry as the journal keeps it: its exact bytes, its leaf hash, and how it was judged.
+
+    Of what was ordered to be destroyed the leaf alone is kept.
+    """
 
     index: int
     leaf: bytes
     entry: bytes
     verdict: Verdict | None
+
+    @property
+    def is_destroyed(self) -> bool:
+        """Whether nothing but the leaf is left of it."""
+        return not self.entry
 
     def examined(self) -> Examined:
         """What examining it had given. Raises ParseError: it is damaged."""
@@ -126,6 +135,19 @@ class Journal:
             behind = (examined.c.origin == origin) & (examined.c.entry_index >= size)
             with writing(self._engine()) as connection:
                 connection.execute(delete(examined).where(behind))
+
+    def forget(self, origin: str, indexes: Sequence[int]) -> None:
+        """Destroy all but the leaves of some entries, as the hub was ordered to."""
+        if not indexes or not self._path.exists():
+            return
+        whole = func.length(examined.c.entry) > 0
+        mine = (examined.c.origin == origin) & examined.c.entry_index.in_(indexes) & whole
+        with writing(self._engine()) as connection:
+            emptied = connection.execute(
+                update(examined).where(mine).values(entry=b"", verdict=None)
+            )
+        if emptied.rowcount:
+            settle(self._engine())
 
     def clear(self) -> None:
         """Forget all of it."""

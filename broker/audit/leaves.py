@@ -5,6 +5,7 @@ Pure; may import `broker.tlog` and `schemas`. The reader fills it, the audits of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,8 +15,18 @@ from broker.tlog.receipt import exchange_leaf
 from schemas.receipts import Opening
 from schemas.statements import Statement
 
+NO_OPENING: Final = "the hub gave no opening of this leaf"
+
 UNKNOWN_LEAF: Final = bytes(32)
 """Stands for a leaf that the hub does not show at all; no tree with it has the signed root."""
+
+MayBeGone = Callable[[int, bytes], bool]
+"""Whether a leaf, by its index and its hash of 32 bytes, may be without an opening."""
+
+
+def all_open(_index: int, _leaf: bytes) -> bool:
+    """Nothing was ordered to be destroyed."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +54,14 @@ class OpenedLeaf:
 
 @dataclass(frozen=True, slots=True)
 class SettledLeaf:
-    """The leaf hash that the tree is rebuilt with, and what stands behind it if that opened."""
+    """The leaf hash that the tree is rebuilt with, and what stands behind it if that opened.
+
+    `is_destroyed`: it did not, as the council ordered.
+    """
 
     leaf: bytes
     opened: OpenedLeaf | None
+    is_destroyed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +89,17 @@ class LeafAnswers:
         """Whether two answers contradict each other."""
         return len({self.tile, self.told, self.shown} - {None}) > 1
 
-    def settle(self, findings: Findings, *, tiles_are_signed: bool) -> SettledLeaf:
+    def settle(
+        self,
+        findings: Findings,
+        may_be_gone: MayBeGone = all_open,
+        *,
+        tiles_are_signed: bool,
+    ) -> SettledLeaf:
         """Decide what the leaf is, and report which answers about it are wrong.
 
         Args:
+            may_be_gone: whether its opening may have been destroyed, by its index and hash.
             tiles_are_signed: whether the tiles of level 0 make the root that the hub signed. If so, they
                 are right. Else two answers that agree outvote the third.
         """
@@ -88,8 +110,10 @@ class LeafAnswers:
         # Bundle and opening of one altered entry are one finding.
         if self.told not in (None, leaf, self.shown):
             findings.add(self.log, index, "bundle", "the entry bundle holds another entry here")
+        if opening is None and may_be_gone(index, leaf):
+            return SettledLeaf(leaf, None, is_destroyed=True)
         if opening is None:
-            findings.add(self.log, index, "opening-missing", "the hub gave no opening of this leaf")
+            findings.add(self.log, index, "opening-missing", NO_OPENING)
             return SettledLeaf(leaf, None)
         if self.shown != leaf:
             findings.add(self.log, index, "opening", "the opening does not hash to this leaf")

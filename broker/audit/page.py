@@ -160,6 +160,7 @@ def _charts(report: Mapping[str, Any], words: _Words) -> dict[str, Any]:
         "late": report.get("late") or {"by_precedence": {}, "listed": []},
         "counts": report.get("counts") or {"unjudged": 0, "undelivered": 0, "entries": {}},
         "total": sum(report["findings_by_rule"].values()),
+        "purged": report.get("purged", []),
         "changes": report["directory_changes"]["listed"][-_CHANGES_SHOWN_MAX:],
     }
 

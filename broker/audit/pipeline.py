@@ -11,12 +11,15 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from broker.audit.examining import Examined
 from broker.audit.exchange import ExchangeAudit
 from broker.audit.growth import Growth
 from broker.audit.journal import Journal, Kept
+from broker.audit.leaves import NO_OPENING
+from broker.audit.purges import PurgeAudit
 from broker.audit.reading import LogReader, SettledBatch
 from broker.audit.rules import Findings, LogName
 from broker.audit.workers import ENTRIES_FOR_WORKERS_MIN, KnownDirectory, Workers
@@ -87,6 +90,8 @@ class ExchangePass:
         audit: folds the entries.
         findings: where what is wrong goes.
         known: the directory logs, for other processes.
+        purges: what may be without an opening.
+        now: the auditor's clock.
     """
 
     how: How
@@ -97,6 +102,8 @@ class ExchangePass:
     audit: ExchangeAudit
     findings: Findings
     known: KnownDirectory
+    purges: PurgeAudit
+    now: datetime
     resumed: int = 0
     """Entries that the journal held."""
     _waiting: list[Kept] = field(default_factory=list)
@@ -138,11 +145,15 @@ class ExchangePass:
         journal = self.how.journal
         if journal is None:
             return
+        journal.forget(self.origin, self.purges.due(self.now))
         size = min(journal.size(self.origin), self.size) // TILE_WIDTH * TILE_WIDTH
         try:
             for kept in journal.read(self.origin, size):
                 self.growth.add(kept.leaf)
-                self.audit.add(kept.examined())
+                if kept.is_destroyed:
+                    self._skip_destroyed(kept)
+                else:
+                    self.audit.add(kept.examined())
                 self.resumed += 1
                 if self.resumed % TILE_WIDTH == 0:
                     self.how.progress("exchange", self.resumed, self.size)
@@ -154,23 +165,33 @@ class ExchangePass:
         journal.cut(self.origin, size)
         self.growth.tree.take_full_tiles()
 
+    def _skip_destroyed(self, kept: Kept) -> None:
+        is_ordered = self.purges.may_be_gone(kept.index, kept.leaf)
+        if not is_ordered:
+            self.findings.add("exchange", kept.index, "opening-missing", NO_OPENING)
+        self.audit.skip(kept.index, is_destroyed=is_ordered)
+
     async def _fold(self, batch: SettledBatch, examined: list[Examined]) -> None:
         self.findings.merge(batch.findings)
         found = iter(examined)
         for index, settled in enumerate(batch.leaves, batch.start):
             self.growth.add(settled.leaf)
             if settled.opened is None:
-                self.audit.skip(index)
+                self.audit.skip(index, is_destroyed=settled.is_destroyed)
+                self._note(Kept(index, settled.leaf, b"", None))
                 continue
             each = next(found)
             self.audit.add(each)
-            if self.how.journal is not None:
-                self._waiting.append(Kept(index, settled.leaf, settled.opened.entry, each.verdict))
+            self._note(Kept(index, settled.leaf, settled.opened.entry, each.verdict))
         for tile in self.growth.tree.take_full_tiles():
             await self.reader.check_tile(tile)
         self.how.progress("exchange", batch.start + len(batch.leaves), self.size)
         if len(self._waiting) >= _KEPT_AT_ONCE:
             self._keep()
+
+    def _note(self, kept: Kept) -> None:
+        if self.how.journal is not None:
+            self._waiting.append(kept)
 
     async def _check_tiles(self) -> None:
         for tile in self.growth.tree.partial_tiles():

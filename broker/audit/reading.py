@@ -7,11 +7,19 @@ finding or a gap, and never stops the audit; a hub that does not answer does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from broker.audit.leaves import UNKNOWN_LEAF, LeafAnswers, OpenedLeaf, ServedLeaf, SettledLeaf
+from broker.audit.leaves import (
+    UNKNOWN_LEAF,
+    LeafAnswers,
+    MayBeGone,
+    OpenedLeaf,
+    ServedLeaf,
+    SettledLeaf,
+    all_open,
+)
 from broker.audit.rules import Findings, LogName
 from broker.audit.tree import GrowingTree, RebuiltTile
 from broker.client import TrustFileAbsent
@@ -65,6 +73,18 @@ async def ask(call: Awaitable[Answer]) -> Answer | None:
         raise
 
 
+async def read_witnessed(
+    source: LogSource, logs: Iterable[LogName], generation: int
+) -> dict[LogName, str]:
+    """The newest checkpoint of each log that the hub says a quorum cosigned, as note text."""
+    shown: dict[LogName, str] = {}
+    for log in logs:
+        text = await ask(source.witnessed(log, generation))
+        if text is not None:
+            shown[log] = text
+    return shown
+
+
 @dataclass(frozen=True, slots=True)
 class SettledBatch:
     """The leaves of one tile's width, settled, and what was found wrong in how they are served.
@@ -89,6 +109,7 @@ class LogReader:
     Args:
         checkpoint: whose leaves are read; nothing beyond them is asked for.
         findings: where what is wrong with tiles above level 0 goes.
+        may_be_gone: whether a leaf may be without an opening.
     """
 
     def __init__(
@@ -98,6 +119,7 @@ class LogReader:
         generation: int,
         checkpoint: Checkpoint,
         findings: Findings,
+        may_be_gone: MayBeGone = all_open,
     ) -> None:
         self._source = source
         self._log: LogName = log
@@ -105,6 +127,7 @@ class LogReader:
         self._size = checkpoint.size
         self._root = checkpoint.root
         self._findings = findings
+        self._may_be_gone = may_be_gone
         # Of the batch that is read: reported when it is folded, so that findings stand in the log's order.
         self._found = Findings()
         self._tiles_are_signed: bool | None = None
@@ -171,7 +194,10 @@ class LogReader:
             if self._tiles_are_signed is None:
                 self._tiles_are_signed = await self._make_root() == self._root
             signed = self._tiles_are_signed
-        return [answer.settle(self._found, tiles_are_signed=signed) for answer in answers]
+        return [
+            answer.settle(self._found, self._may_be_gone, tiles_are_signed=signed)
+            for answer in answers
+        ]
 
     async def _make_root(self) -> bytes | None:
         """The root that the tiles of level 0 make alone; None if one is not served."""

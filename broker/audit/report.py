@@ -14,6 +14,7 @@ from typing import Any
 from broker.audit.changes import DirectoryChanges
 from broker.audit.evidence import Written
 from broker.audit.exchange import ExchangeCounts
+from broker.audit.purges import Purged
 from broker.audit.remarks import Remark
 from broker.audit.rules import Finding
 from broker.audit.statistics import Lateness, Statistics
@@ -57,8 +58,8 @@ class AuditReport:
     the directories that were published, `remarks` what people should look at though it breaks no rule. Logs
     and counts are those of the newest generation; `closed` says how those before it ended. `resumed` entries
     of the exchange log had been examined by an earlier audit. `lateness` is by the deadlines of the council
-    in force, `names` are its members'. `evidence` shows others those findings
-    that can be shown. `trees_only`: no entry of the exchange log was opened.
+    in force, `names` are its members'. `evidence` shows others those findings that can be shown. `purged` are
+    the openings that were destroyed under an order. `trees_only`: no entry of the exchange log was opened.
     """
 
     exchange: str
@@ -80,6 +81,7 @@ class AuditReport:
     resumed: int = 0
     evidence: tuple[Written, ...] = ()
     trees_only: bool = False
+    purged: tuple[Purged, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -110,6 +112,7 @@ class AuditReport:
             "closed_logs": [to_plain(each) for each in self.closed],
             "resumed": self.resumed,
             "trees_only": self.trees_only,
+            "purged": [each.to_plain() for each in self.purged],
             "evidence": [each.to_plain() for each in self.evidence],
         }
         if self.counts is not None:

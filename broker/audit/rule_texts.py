@@ -37,8 +37,8 @@ RULE_TEXTS: Final[dict[str, tuple[str, str]]] = {
         "حزمة قيود مفقودة، أو فيها قيد غير الذي في الشجرة.",
     ),
     "opening-missing": (
-        "Le concentrateur n'ouvre pas une feuille.",
-        "المركز لا يكشف عما وراء إحدى الأوراق.",
+        "Le concentrateur n'ouvre pas une feuille, et personne n'a ordonné d'en détruire l'ouverture.",
+        "المركز لا يكشف عما وراء إحدى الأوراق، ولم يأمر أحد بإتلاف ما يكشف عنها.",
     ),
     "opening": (
         "Ce que le concentrateur ouvre n'est pas ce dont la feuille est faite.",
@@ -230,6 +230,14 @@ RULE_TEXTS: Final[dict[str, tuple[str, str]]] = {
     "expired-twice": (
         "Une enveloppe est inscrite deux fois comme expirée.",
         "سُجل انتهاء ظرف مرتين.",
+    ),
+    "purge-order": (
+        "Une ouverture est dite détruite, et aucun ordre en vigueur ne la nomme ainsi.",
+        "قيل إن ما يكشف عن قيد قد أُتلف، ولا يسميه كذلك أي أمر نافذ.",
+    ),
+    "purge-unlogged": (
+        "Une ouverture a disparu sur ordre, et une heure après rien ne le dit.",
+        "أُتلف ما يكشف عن قيد بموجب أمر، ولم يُذكر ذلك بعد ساعة.",
     ),
     "expired-missing": (
         "Une enveloppe a expiré plus d'une heure avant la dernière entrée, et rien ne le dit.",

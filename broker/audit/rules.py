@@ -33,7 +33,7 @@ _TABLE: Final[tuple[Rule, ...]] = (
     Rule("root", "The leaves that the hub serves do not make the tree that it signed."),
     Rule("tile", "A tile is missing, or is not the one that the leaves make."),
     Rule("bundle", "An entry bundle is missing, or holds another entry than the tree."),
-    Rule("opening-missing", "The hub does not open a leaf."),
+    Rule("opening-missing", "The hub does not open a leaf, and nobody ordered to destroy its opening."),
     Rule("opening", "What the hub opens is not what the leaf was made of."),
     Rule("entry", "An entry is not well-formed."),
     Rule("unwitnessed", "No quorum of the witnesses that the council names cosigned this log."),
@@ -89,6 +89,8 @@ _TABLE: Final[tuple[Rule, ...]] = (
     Rule("expired-unknown", "An envelope was logged as expired that was never accepted."),
     Rule("expired-early", "An envelope was logged as expired before its end."),
     Rule("expired-twice", "An envelope was logged as expired twice."),
+    Rule("purge-order", "An opening is said to be destroyed which no order in force names so."),
+    Rule("purge-unlogged", "An opening is gone under an order, and an hour later nothing says so."),
     Rule("expired-missing", "An envelope ended over an hour before the newest entry, and nothing says so."),
     # Acknowledgements.
     Rule("acknowledgement-twice", "One acknowledgement was logged twice."),

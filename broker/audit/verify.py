@@ -19,8 +19,10 @@ from broker.audit.directory_pass import DirectoryPass
 from broker.audit.evidence import Gathering, Written
 from broker.audit.exchange import DirectoryLimits, ExchangeAudit
 from broker.audit.growth import Growth
+from broker.audit.leaves import all_open
 from broker.audit.pipeline import ExchangePass, How, check_tree
-from broker.audit.reading import LogReader, LogSource, ask
+from broker.audit.purges import PurgeAudit
+from broker.audit.reading import LogReader, LogSource, ask, read_witnessed
 from broker.audit.remarks import Remark
 from broker.audit.report import AuditedLog, AuditReport
 from broker.audit.rules import Finding, Findings, LogName
@@ -63,7 +65,8 @@ async def verify_exchange(
        that it names were stored before, each logged once.
     8. Refused envelopes: the reason is final, and holds.
     9. Acknowledgements: each names accepted envelopes to its desk, and follows from its answers before.
-    10. Expiries: each accepted envelope is logged as expired once, after its end and within an hour.
+    10. Expiries: each accepted envelope is logged as expired once, after its end and within an hour. Purges:
+        what has no opening was ordered to be destroyed, and the log says that it was.
     11. Where the council has closed a log, it ended there; what the hub lost of it is told. Then the logs
         that follow, from 1 on: ids, contents and recipients of the closed ones stay used.
 
@@ -122,6 +125,7 @@ class _Audit:
         self._was_seen = self._kept is None
         self._directory = DirectoryAudit(invitation, None, now, self._findings)
         self._pass = DirectoryPass(source, self._directory, self._findings, how)
+        self._purges = PurgeAudit(self._findings)
         self._closed = False
         self._ended_at = 0
 
@@ -135,6 +139,7 @@ class _Audit:
                 break
             # Step 11.
             logs, former = found.following, found.audit
+        self._end_purges(found)
         if not self._was_seen:
             raise self._store.unusable("it is of none of the logs that the council names")
         self._save(found)
@@ -152,6 +157,7 @@ class _Audit:
             remarks=(
                 *self._directory.remarks(),
                 *self._remarks,
+                *self._purges.remarks(self._now),
                 *(found.audit.remarks() if found.audit else ()),
             ),
             counts=found.audit.counts() if found.audit else None,
@@ -163,10 +169,20 @@ class _Audit:
             ),
             names={each: seat.names for each, seat in council.members.items()} if council else {},
             closed=logs.previous,
+            purged=self._purges.purged,
             resumed=found.resumed,
             evidence=await self._evidence(found),
             trees_only=self._how.trees_only,
         )
+
+    def _end_purges(self, found: _Generation) -> None:
+        """Judge what is gone by all orders, those of later logs too; and forget it here as well."""
+        if found.audit is None:
+            return
+        self._purges.finish(self._directory.history.newest.purges, found.audit.newest)
+        if self._how.journal is not None:
+            for origin, indexes in self._purges.all_due(self._now).items():
+                self._how.journal.forget(origin, indexes)
 
     async def _evidence(self, found: _Generation) -> tuple[Written, ...]:
         if found.directory is None or found.exchange is None:
@@ -236,7 +252,8 @@ class _Audit:
             self._directory.begin(logs, found.seen)
         self._pass.begin(logs.directory.origin)
         # Step 0: before the logs are, so that they hold at least what was cosigned.
-        self._witnesses = await self._ask_witnesses()
+        shown = await read_witnessed(self._source, self._verifiers, logs.generation)
+        self._witnesses = WitnessAudit(self._verifiers, shown, self._now, self._findings)
         # Step 1: what the hub signed; `_growth` compares it with what was verified before.
         look = Look(self._source, self._verifiers, logs.generation, self._findings)
         found.directory, found.exchange = await look.both()
@@ -312,6 +329,8 @@ class _Audit:
             growth.expect(
                 head.size, head.root, Finding("directory", head.index, "exchange-head", detail)
             )
+        orders = self._directory.history.newest.purges
+        self._purges.begin(checkpoint.origin, orders, is_closed=self._closed)
         reader = self._reader("exchange", checkpoint)
         if self._how.trees_only:
             await check_tree(self._how, reader, checkpoint.size, growth)
@@ -325,6 +344,7 @@ class _Audit:
             self._now,
             self._findings,
         )
+        audit.hold_purges(self._purges)
         audit.hold_times(self._quorums[checkpoint.origin])
         if former is not None:
             audit.follow(former, is_whole=not self._remarks)
@@ -339,13 +359,16 @@ class _Audit:
             audit,
             self._findings,
             self._pass.known(self._invitation),
+            self._purges,
+            self._now,
         )
         await exchange_pass.run()
         found.audit, found.resumed = audit, exchange_pass.resumed
 
     def _reader(self, log: LogName, checkpoint: Checkpoint) -> LogReader:
         generation = self._directory.history.generation
-        return LogReader(self._source, log, generation, checkpoint, self._findings)
+        may_be_gone = self._purges.may_be_gone if log == "exchange" else all_open
+        return LogReader(self._source, log, generation, checkpoint, self._findings, may_be_gone)
 
     def _as_seen(self, told: Signed) -> SeenLog:
         return SeenLog(told.checkpoint.size, told.checkpoint.root, self._now, told.text)
@@ -356,14 +379,6 @@ class _Audit:
             return None
         size, note = (0, None) if seen is None else (seen.size, seen.note)
         return AuditedLog(told.checkpoint, told.text, size, note)
-
-    async def _ask_witnesses(self) -> WitnessAudit:
-        shown: dict[LogName, str] = {}
-        for log in self._verifiers:
-            text = await ask(self._source.witnessed(log, self._generation))
-            if text is not None:
-                shown[log] = text
-        return WitnessAudit(self._verifiers, shown, self._now, self._findings)
 
     def _note_quorums(self) -> None:
         """Note the newest quorum on each log, as the council that was just audited names its witnesses."""

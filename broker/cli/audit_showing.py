@@ -49,6 +49,14 @@ def show_report(report: AuditReport, *, whole: bool) -> None:
     changes = change_lines(report.changes, whole=whole, since=seen)
     for line in (*changes, *remark_lines(report.remarks)):
         say(line)
+    for purged in report.purged:
+        order = purged.order.order
+        said = (
+            f"Destroyed under an order of the council: what opens entry {order.index} of {order.origin}, at"
+            f" {format_time(purged.at)} (entry {purged.index}); ordered {format_time(order.ordered)}, in"
+            f" force {format_time(purged.order.since)}, purges.json {purged.listed_in}: {order.reason.en}"
+        )
+        say(one_line(said))
     say()
     _show_witnesses(report.witnesses)
     if not report.is_witnessed:
@@ -93,6 +101,8 @@ def _show_counts(report: AuditReport) -> None:
         say(f"  refused, {word}: {count}")
     for result, count in sorted(counts.acknowledged.items()):
         say(f"  answered, {result}: {count}")
+    if counts.destroyed:
+        say(f"  openings destroyed under an order: {counts.destroyed}")
     say(
         f"  envelopes to {counts.recipients} recipients, {counts.undelivered} without an answer yet"
     )

@@ -33,6 +33,7 @@ def test_story_is_sound(story: AuditWorld, tmp_path: Path) -> None:
         "acknowledged": {"delivered": 1, "read": 1, "rejected": 1},
         "undelivered": 5,
         "unjudged": 0,
+        "destroyed": 0,
     }
     assert report.directory_entries == Counter({"desk.sealing_key": 18, "directory.published": 2})
 
