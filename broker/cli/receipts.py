@@ -25,6 +25,7 @@ from schemas.errors import ConfigurationError, ParseError, Problem, Verification
 from schemas.scalars import format_time
 
 if TYPE_CHECKING:
+    from broker.tlog.policy import Policy
     from broker.tlog.receipt_file import VerifiedFile
 
 app = typer.Typer(
@@ -106,21 +107,36 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify a receipt: log and quorum of witnesses signed a tree, and the entry stands in it."""
+    found = verified_receipt(file, read_policy(policy))
+    print_json(_plain(found)) if as_json else _show(found)
+
+
+def read_policy(path: Path) -> Policy:
+    """Read a council's policy. Raises ConfigurationError if it is none."""
     from broker.tlog.policy import POLICY_BYTES_MAX, parse_policy
+
+    try:
+        return parse_policy(read_file(path, POLICY_BYTES_MAX).decode())
+    except (ParseError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no policy: {error}") from error
+
+
+def verified_receipt(path: Path, policy: Policy) -> VerifiedFile:
+    """Read and verify a receipt.
+
+    Raises:
+        ConfigurationError: it is none.
+        VerificationError: it does not verify.
+    """
     from broker.tlog.receipt_file import verify_receipt_file
     from broker.tlog.tlog_proof import PROOF_BYTES_MAX
 
     try:
-        rules = parse_policy(read_file(policy, POLICY_BYTES_MAX).decode())
+        return verify_receipt_file(read_file(path, PROOF_BYTES_MAX).decode(), policy)
     except (ParseError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{policy} is no policy: {error}") from error
-    try:
-        found = verify_receipt_file(read_file(file, PROOF_BYTES_MAX).decode(), rules)
-    except (ParseError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is no receipt: {error}") from error
+        raise ConfigurationError(f"{path} is no receipt: {error}") from error
     except Problem as problem:
         raise VerificationError(problem.detail) from problem
-    print_json(_plain(found)) if as_json else _show(found)
 
 
 def _show(found: VerifiedFile) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from broker.cli import trust_signing, trust_status
+from broker.cli import trust_purging, trust_signing, trust_status
 from broker.cli.directories import (
     PROPOSAL_FILE,
     DirectoryPath,
@@ -39,6 +39,7 @@ from broker.cli.trust_files import (
     with_new_logs,
     with_witnesses,
 )
+from broker.cli.trust_purging import with_purges
 from schemas.directory import Council, HubDescription
 from schemas.errors import ConfigurationError
 from schemas.limits import TRUST_FILE_BYTES_MAX
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 app.add_typer(trust_signing.app)
 app.add_typer(trust_status.app)
+app.add_typer(trust_purging.app)
 
 Requests = Annotated[
     list[Path] | None,
@@ -272,6 +274,8 @@ Examples:
 
   barid trust propose --data TN --new-origins new-origins.json --out proposal.json
 
+  barid trust propose --data TN --purge order.json --out proposal.json
+
 Then k governors sign it (`barid trust sign`).""",
 )
 def propose(
@@ -300,13 +304,23 @@ def propose(
             help="The hub's new-origins.json: close both logs, and begin others.",
         ),
     ] = None,
+    purge: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--purge",
+            exists=True,
+            dir_okay=False,
+            help="Orders to destroy log entries' openings (`barid trust purge-order`).",
+        ),
+    ] = None,
     days: Days = DIRECTORY_DAYS,
 ) -> None:
     """Propose another council, other access rules, or further members; shows what that changes."""
     from keys.proposals import council_files, propose_council
 
     opened = opened_directory(data, directory, invitation)
-    files = council_files(opened.directory) if source is None else read_draft(source)
+    present = council_files(opened.directory)
+    files = with_purges(read_draft(source) if source else present, present.purges, purge or ())
     files = replace(files, council=with_witnesses(files.council, witness or (), quorum))
     if new_origins is not None:
         files = replace(files, council=with_new_logs(files.council, new_origins))
@@ -356,7 +370,6 @@ def rotate_root(
     A threshold of the governors until now and of those from now on must sign it.
     """
     from keys.proposals import NewRoot, council_files, propose_council
-    from keys.repository import CouncilFiles
 
     opened = opened_directory(data, directory, invitation)
     files = council_files(opened.directory)
@@ -373,7 +386,7 @@ def rotate_root(
         online = description.online
     now = utc_now()
     proposal = propose_council(
-        CouncilFiles(council, files.policy_text, files.schema_text, files.cases_text),
+        replace(files, council=council),
         opened,
         (),
         now + timedelta(days=days),

@@ -21,7 +21,8 @@ class Change:
     """One thing that is otherwise than before.
 
     Args:
-        area: `governors`, `council`, `member`, `group`, `rules`, `table`, `expiry`, or `keys`.
+        area: `governors`, `council`, `member`, `group`, `rules`, `table`, `expiry`, `keys`, or
+            `purge`.
         subject: whose it is: a member, a desk, a group, a rule; `-` for the directory as a whole.
         text: the sentence that people read.
     """

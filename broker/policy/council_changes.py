@@ -1,17 +1,18 @@
-"""What changes in `council.json`: members, functions, ceilings, groups, governors, and everything else in it.
+"""What changes in `council.json`, from members to logs, and what is newly ordered to be destroyed.
 
 May import `schemas`, `broker.tlog` and `broker.policy.changes`; pure. `differences` calls it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from broker.policy.changes import Change, called, listed, plain_differences, titled
 from broker.tlog.note import SignatureType, VerifierKey
 from schemas.directory import Council, CouncilMember, Group, Witnesses, WitnessKey
 from schemas.loader import to_plain
+from schemas.purges import PurgeOrder
 from schemas.scalars import format_time
 
 _TOLD_ELSEWHERE: Final = frozenset({"members", "groups", "governors", "witnesses"})
@@ -35,6 +36,18 @@ def council_changes(before: Council | None, after: Council) -> Iterator[Change]:
     for path, was, will in plain_differences(old, new):
         text = f"{path}: {will} (before: {was})" if before else f"{path}: {will}"
         yield Change("council", "-", text)
+
+
+def purge_changes(before: Sequence[PurgeOrder], after: Sequence[PurgeOrder]) -> Iterator[Change]:
+    """Say what is newly ordered to be destroyed; an order that is gone or another is refused elsewhere."""
+    known = {order.place for order in before}
+    for order in after:
+        if order.place not in known:
+            text = (
+                f"the hub is to destroy for good what opens entry {order.index} of {order.origin}, leaf"
+                f" {order.leaf}: {order.reason.en}; {called(order.reason)}"
+            )
+            yield Change("purge", f"{order.origin} {order.index}", text)
 
 
 def _rest(council: Council | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from cedarpy import pst
 
 from broker.policy.changes import Change, one_line
-from broker.policy.council_changes import council_changes
+from broker.policy.council_changes import council_changes, purge_changes
 from broker.policy.effects import Effect, effects
 from broker.policy.explaining import explanations
 from broker.policy.governors_changes import governors_changes
@@ -115,6 +115,7 @@ def describe(
     changes = [
         *governors_changes(before, after),
         *council_changes(before.council if before else None, after.council),
+        *purge_changes(before.council_part.purges if before else (), after.council_part.purges),
         *_members(before, after),
         *_rules(old, new),
     ]
