@@ -262,8 +262,9 @@ class TestHostileHub:
             hidden = slot.c.entry_index == kept_back
             connection.execute(update(slot).where(hidden).values(answered=1))
         each.history.work("tn")
-        assert f"entry {index} gave tn/main no such place" in (
-            each.history.nodes["tn"].alarms()["hub-fault"]
+        assert (
+            f"entry {index} gave tn/main no such place"
+            in (each.history.nodes["tn"].alarms()["hub-fault"])
         )
 
     def test_obeyed_and_not_said(self, purging_: Purging, monkeypatch: pytest.MonkeyPatch) -> None:
