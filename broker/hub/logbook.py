@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, Literal
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -26,6 +27,8 @@ from schemas.receipts import Place, Receipt
 LogName = Literal["directory", "exchange"]
 
 ED25519_BYTES: Final = 64
+
+_CHECKPOINTS_KEPT_MAX: Final = 16
 
 # Built once: to build a statement takes SQLAlchemy several times as long as to run it.
 _HEAD: Final = select(log_head).where(log_head.c.log == bindparam("of_log"))
@@ -83,6 +86,8 @@ def read_head(connection: Connection, log: LogName) -> Head:
     return Head(log, row.generation, row.origin, row.size, row.root, row.checkpoint, row.at)
 
 
+# Every page, status and receipt of one tree carries the same.
+@lru_cache(maxsize=_CHECKPOINTS_KEPT_MAX)
 def receipt_checkpoint(checkpoint: str) -> str:
     """The checkpoint as receipts carry it: with the Ed25519 line alone."""
     note = parse_note(checkpoint)

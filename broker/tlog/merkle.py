@@ -33,7 +33,12 @@ def leaf_hash(data: bytes) -> bytes:
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Hash two subtree roots, 32 bytes each: SHA-256(01 ‖ left ‖ right)."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return pair_hash(left + right)
+
+
+def pair_hash(pair: bytes) -> bytes:
+    """Hash two subtree roots that stand side by side, 64 bytes: SHA-256(01 ‖ pair)."""
+    return hashlib.sha256(b"\x01" + pair).digest()
 
 
 def root(size: int, read: HashReader) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
-from broker.tlog.merkle import HASH_BYTES, TREE_SIZE_MAX, HashReader, node_hash
+from broker.tlog.merkle import HASH_BYTES, TREE_SIZE_MAX, HashReader, pair_hash
 from schemas.errors import ParseError, VerificationError
 
 TILE_HEIGHT: Final = 8
@@ -25,7 +25,9 @@ TILE_LEVEL_MAX: Final = 63
 """Highest tile level that a path can name (C2SP tlog-tiles)."""
 
 _TILES_KEPT_MAX: Final = 256
-"""Tiles above level 0 whose subtrees are kept: 25 KiB each, of 16 million leaves."""
+"""Tiles above level 0 whose subtrees are kept: 16 KiB each, of 16 million leaves."""
+
+_PAIR_BYTES: Final = 2 * HASH_BYTES
 
 BUNDLE_ENTRY_BYTES_MAX: Final = 0xFFFF
 """Bytes of one entry in a bundle: its length is an uint16."""
@@ -162,16 +164,16 @@ def _append_level(
 
 
 def _tile_root(tile: bytes) -> bytes:
-    return _rows(tile)[-1][0]
+    return _rows(tile)[-1]
 
 
-def _rows(tile: bytes) -> list[list[bytes]]:
+def _rows(tile: bytes) -> list[bytes]:
     """The hashes of a tile, and above them every complete subtree that they make: rows of halved length."""
-    row = [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
-    rows = [row]
-    while len(row) > 1:
-        row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=False)]
-        rows.append(row)
+    rows = [tile]
+    while len(tile) > HASH_BYTES:
+        pairs = range(0, len(tile) // _PAIR_BYTES * _PAIR_BYTES, _PAIR_BYTES)
+        tile = b"".join([pair_hash(tile[at : at + _PAIR_BYTES]) for at in pairs])
+        rows.append(tile)
     return rows
 
 
@@ -191,7 +193,7 @@ def reader_from_tiles(read_tile: TileReader, size: int) -> HashReader:
     Returns:
         A reader that raises VerificationError for a subtree beyond `size` or a tile too short.
     """
-    tiles: dict[tuple[int, int], list[list[bytes]]] = {}
+    tiles: dict[tuple[int, int], list[bytes]] = {}
 
     def read(level: int, index: int) -> bytes:
         if level < 0 or index < 0 or (index + 1) << level > size:
@@ -204,9 +206,10 @@ def reader_from_tiles(read_tile: TileReader, size: int) -> HashReader:
             if len(tile) % HASH_BYTES:
                 raise VerificationError(f"tile {tile_level}/{tile_index} ends within a hash")
             rows = tiles[tile_level, tile_index] = (_rows_kept if tile_level else _rows)(tile)
-        if height >= len(rows) or offset >= len(rows[height]):
+        start = offset * HASH_BYTES
+        if height >= len(rows) or start >= len(rows[height]):
             raise VerificationError(f"tile {tile_level}/{tile_index} is too short for this tree")
-        return rows[height][offset]
+        return rows[height][start : start + HASH_BYTES]
 
     return read
 
