@@ -122,7 +122,7 @@ def verify_bundle(data: bytes, initial_root: bytes) -> VerifiedBundle:
     for each in (*bundle.directory, *((bundle.witnessing,) if bundle.witnessing else ())):
         check_included(leaf_hash(each.entry), each.index, each.path, directories.checkpoint)
     check_reaches(bundle.directory, entry)
-    if exchange.at is not None and entry.at > exchange.at + CLOCK_TOLERANCE:
+    if exchange.at is not None and entry.at - exchange.at > CLOCK_TOLERANCE:
         raise VerificationError("the entry claims a later time than the quorum that cosigned it")
     first = bundle.directory[0]
     named = (header.directory.origin, header.directory.index, header.directory.leaf)

@@ -25,8 +25,9 @@ from broker.tlog.note import (
 )
 from schemas.errors import ConfigurationError, ParseError, VerificationError
 
-TIMESTAMP_MAX: Final = 2**63 - 1
-"""Latest timestamp (C2SP tlog-cosignature), in seconds since 1970."""
+TIMESTAMP_MAX: Final = 253_402_300_799
+"""Latest timestamp, in seconds since 1970: the end of the year 9999. C2SP tlog-cosignature goes to 2^63 - 1,
+which no calendar writes: whoever signed a tree with it broke every reader of the time."""
 
 _LABEL: Final = b"subtree/v1\n\x00"
 _TIMESTAMP_BYTES: Final = 8
@@ -51,7 +52,7 @@ def cosigned_message(
         ParseError: a value that the structure cannot hold.
     """
     if not 0 <= timestamp <= TIMESTAMP_MAX or (start and timestamp):
-        raise ParseError("a timestamp lies in [0, 2^63), and only a tree from leaf 0 has one")
+        raise ParseError("a timestamp ends with the year 9999, and only a tree from leaf 0 has one")
     if not 0 <= start <= end <= _COUNT_MAX or (start and start == end):
         raise ParseError("a subtree ends behind its start")
     if len(root) != HASH_BYTES:
@@ -86,7 +87,7 @@ def _split_timestamp(signature: bytes, signature_bytes: int) -> tuple[int, bytes
         raise VerificationError(f"a cosignature has {_TIMESTAMP_BYTES + signature_bytes} bytes")
     timestamp = int.from_bytes(signature[:_TIMESTAMP_BYTES], "big")
     if not 1 <= timestamp <= TIMESTAMP_MAX:
-        raise VerificationError("a cosignature's timestamp lies in [1, 2^63)")
+        raise VerificationError("a cosignature's timestamp lies between 1970 and the year 9999")
     return timestamp, signature[_TIMESTAMP_BYTES:]
 
 

@@ -101,12 +101,12 @@ def misdated(at: datetime, between: Between) -> str | None:
     A tree is shown to witnesses for ten minutes at the most, while the log goes on growing: so much earlier
     than a quorum without it an honest entry may be, besides what clocks differ.
     """
-    if between.without is not None and at < between.without - CLOCKS - SHOWN:
+    if between.without is not None and between.without - at > CLOCKS + SHOWN:
         without = format_time(between.without)
         return (
             f"it claims {format_time(at)}, and witnesses cosigned the log without it at {without}"
         )
-    if between.with_ is not None and at > between.with_ + CLOCKS:
+    if between.with_ is not None and at - between.with_ > CLOCKS:
         with_ = format_time(between.with_)
         return f"it claims {format_time(at)}, and witnesses cosigned the log with it at {with_}"
     return None
