@@ -1,8 +1,8 @@
 """The auditor's journal: entries that were examined, so that the next audit goes on behind them.
 
 May import SQLAlchemy, `broker.db`, `schemas` and the auditor's own rooms; `verify` reads it before it asks
-the hub, and adds to it while nothing is found. It holds what was read and how it was judged; every audit
-folds all of it again, and holds its leaves against the root that is signed now.
+the hub, and adds to it while nothing is found. It holds what was read, how it was judged and by which
+directory log; every audit folds it again, and holds leaves and that log against the roots signed now.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from schemas.entries import ENTRY_BYTES_MAX, parse_exchange_entry
 from schemas.errors import ConfigurationError
 from schemas.loader import dump_json, parse
 
-JOURNAL_FILE: Final = "examined.1.db"
+JOURNAL_FILE: Final = "examined.2.db"
 """Its number is that of its form: a journal of another form is not read, and the whole log is."""
 
 _VERDICT_BYTES_MAX: Final = 2 * ENTRY_BYTES_MAX
@@ -51,6 +51,14 @@ examined = Table(
     Column("entry", LargeBinary, nullable=False),
     Column("verdict", LargeBinary),
 )
+
+judged_by = Table(
+    "judged_by",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("checkpoint", Text, nullable=False),
+)
+"""By the exchange log's origin: the directory log's newest checkpoint when its entries were judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,15 @@ class Journal:
             mine = select(func.count()).where(examined.c.origin == origin)
             return int(connection.execute(mine).scalar_one())
 
+    def judged_by(self, origin: str) -> str | None:
+        """The checkpoint of the directory log by which the entries of a log were judged, if there are any."""
+        if not self._path.exists():
+            return None
+        with reading(self._engine()) as connection:
+            mine = select(judged_by.c.checkpoint).where(judged_by.c.origin == origin)
+            note: str | None = connection.execute(mine).scalar()
+            return note
+
     def read(self, origin: str, size: int) -> Iterator[Kept]:
         """The first entries of a log, in order."""
         query = (
@@ -113,8 +130,14 @@ class Journal:
                     verdict = parse(Verdict, row.verdict, _VERDICT_BYTES_MAX)
                 yield Kept(row.entry_index, row.leaf, row.entry, verdict)
 
-    def add(self, origin: str, entries: Sequence[Kept]) -> None:
-        """Keep the entries that follow, all or nothing."""
+    def add(self, origin: str, entries: Sequence[Kept], directory: str) -> None:
+        """Keep the entries that follow, all or nothing.
+
+        Args:
+            origin: of the exchange log.
+            entries: as they were judged.
+            directory: the checkpoint of the directory log that judged them; it grew from the one before.
+        """
         rows = [
             {
                 "origin": origin,
@@ -128,6 +151,8 @@ class Journal:
         if rows:
             with writing(self._engine()) as connection:
                 connection.execute(insert(examined), rows)
+                connection.execute(delete(judged_by).where(judged_by.c.origin == origin))
+                connection.execute(insert(judged_by), {"origin": origin, "checkpoint": directory})
 
     def cut(self, origin: str, size: int) -> None:
         """Forget what stands behind the first entries of a log."""
@@ -172,3 +197,10 @@ class Journal:
                 ) from error
             self._opened = engine
         return self._opened
+
+
+def damaged_journal() -> ConfigurationError:
+    """What to say where it cannot be read back."""
+    return ConfigurationError(
+        "the journal of earlier audits is damaged: `barid audit verify --full` begins anew"
+    )

@@ -17,7 +17,7 @@ from typing import Final
 from broker.audit.examining import Examined
 from broker.audit.exchange import ExchangeAudit
 from broker.audit.growth import Growth
-from broker.audit.journal import Journal, Kept
+from broker.audit.journal import Journal, Kept, damaged_journal
 from broker.audit.leaves import NO_OPENING
 from broker.audit.purges import PurgeAudit
 from broker.audit.reading import LogReader, SettledBatch
@@ -92,6 +92,7 @@ class ExchangePass:
         known: the directory logs, for other processes.
         purges: what may be without an opening.
         now: the auditor's clock.
+        judged_by: the checkpoint of the directory log.
     """
 
     how: How
@@ -104,6 +105,7 @@ class ExchangePass:
     known: KnownDirectory
     purges: PurgeAudit
     now: datetime
+    judged_by: str
     resumed: int = 0
     """Entries that the journal held."""
     _waiting: list[Kept] = field(default_factory=list)
@@ -158,10 +160,7 @@ class ExchangePass:
                 if self.resumed % TILE_WIDTH == 0:
                     self.how.progress("exchange", self.resumed, self.size)
         except ParseError as error:
-            detail = (
-                "the journal of earlier audits is damaged: `barid audit verify --full` begins anew"
-            )
-            raise ConfigurationError(detail) from error
+            raise damaged_journal() from error
         journal.cut(self.origin, size)
         self.growth.tree.take_full_tiles()
 
@@ -201,4 +200,4 @@ class ExchangePass:
         """Write what was examined to the journal, up to the first thing that was found."""
         waiting, self._waiting = self._waiting, []
         if self.how.journal is not None and not self.findings.total:
-            self.how.journal.add(self.origin, waiting)
+            self.how.journal.add(self.origin, waiting, self.judged_by)

@@ -12,11 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from broker.audit.changes import DirectoryChanges
+from broker.audit.checkpoints import Signed
 from broker.audit.evidence import Written
 from broker.audit.exchange import ExchangeCounts
 from broker.audit.purges import Purged
 from broker.audit.remarks import Remark
 from broker.audit.rules import Finding
+from broker.audit.seen import SeenLog
 from broker.audit.statistics import Lateness, Statistics
 from broker.audit.witnesses import WitnessReport
 from broker.tlog.checkpoint import Checkpoint
@@ -46,6 +48,14 @@ class AuditedLog:
             "seen_size": self.seen_size,
         }
         return plain if self.seen_note is None else {**plain, "seen_checkpoint": self.seen_note}
+
+
+def audited(told: Signed | None, seen: SeenLog | None) -> AuditedLog | None:
+    """One log for the report; None where its checkpoint did not verify."""
+    if told is None:
+        return None
+    size, note = (0, None) if seen is None else (seen.size, seen.note)
+    return AuditedLog(told.checkpoint, told.text, size, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,13 @@ class Seen:
         return self.exchange.size if index >= self.directory.size else 0
 
 
+def seen_of(seen: Seen | None, log: LogName) -> SeenLog | None:
+    """One log as it was verified; None where neither was."""
+    if seen is None:
+        return None
+    return seen.directory if log == "directory" else seen.exchange
+
+
 class SeenStore:
     """Keeps what was verified, in the auditor's data directory."""
 

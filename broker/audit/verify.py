@@ -7,7 +7,7 @@ May import `keys`, `broker.tlog`, `broker.policy` and the auditor's own rooms; t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -19,14 +19,15 @@ from broker.audit.directory_pass import DirectoryPass
 from broker.audit.evidence import Gathering, Written
 from broker.audit.exchange import DirectoryLimits, ExchangeAudit
 from broker.audit.growth import Growth
+from broker.audit.judging import expect_judging
 from broker.audit.leaves import all_open
 from broker.audit.pipeline import ExchangePass, How, check_tree
 from broker.audit.purges import PurgeAudit
 from broker.audit.reading import LogReader, LogSource, ask, read_witnessed
 from broker.audit.remarks import Remark
-from broker.audit.report import AuditedLog, AuditReport
+from broker.audit.report import AuditReport, audited
 from broker.audit.rules import Finding, Findings, LogName
-from broker.audit.seen import Seen, SeenLog, SeenStore
+from broker.audit.seen import Seen, SeenLog, SeenStore, seen_of
 from broker.audit.witnesses import WitnessAudit
 from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.quorum_times import QuorumTimes
@@ -101,7 +102,7 @@ class _Generation:
     seen: Seen | None = None
     following: Logs | None = None
     resumed: int = 0
-    signed: Mapping[LogName, Sequence[str]] = field(default_factory=dict)
+    signed: dict[LogName, list[str]] = field(default_factory=dict)
 
 
 class _Audit:
@@ -150,8 +151,8 @@ class _Audit:
             at=self._now,
             findings=tuple(self._findings.listed),
             findings_by_rule=self._findings.by_rule,
-            directory=self._audited(found.directory, _of(found.seen, "directory")),
-            exchange_log=self._audited(found.exchange, _of(found.seen, "exchange")),
+            directory=audited(found.directory, seen_of(found.seen, "directory")),
+            exchange_log=audited(found.exchange, seen_of(found.seen, "exchange")),
             directory_entries=self._directory.counts,
             changes=self._directory.changes.told(),
             remarks=(
@@ -190,7 +191,7 @@ class _Audit:
         newest: dict[LogName, Signed] = {"directory": found.directory, "exchange": found.exchange}
         others: dict[LogName, list[str]] = {}
         for log in newest:
-            seen = _of(found.seen, log)
+            seen = seen_of(found.seen, log)
             shown = self._witnesses.shown(log)
             others[log] = [*found.signed.get(log, ())]
             if seen is not None:
@@ -260,8 +261,17 @@ class _Audit:
         self._closed, found.signed = look.is_closed, look.texts
         # Steps 2 to 4, for the directory log.
         if found.directory is not None:
-            growth = self._growth("directory", found.directory, _of(found.seen, "directory"))
+            growth = self._growth("directory", found.directory, seen_of(found.seen, "directory"))
             tree = found.directory.checkpoint
+            found.signed["directory"] += expect_judging(
+                self._how.journal,
+                logs.exchange.origin,
+                self._verifiers["directory"],
+                seen_of(found.seen, "directory"),
+                tree,
+                growth,
+                self._findings,
+            )
             await self._pass.run(self._reader("directory", tree), tree.size, growth)
         self._note_quorums()
         self._directory.hold_times(self._quorums[logs.directory.origin])
@@ -316,8 +326,11 @@ class _Audit:
     async def _audit_exchange(self, found: _Generation, former: ExchangeAudit | None) -> None:
         if found.directory is None or found.exchange is None:
             return
+        if self._how.journal is not None and not _FATAL.isdisjoint(self._findings.by_rule):
+            # What another directory log judged is judged anew.
+            self._how.journal.clear()
         checkpoint = found.exchange.checkpoint
-        growth = self._growth("exchange", found.exchange, _of(found.seen, "exchange"))
+        growth = self._growth("exchange", found.exchange, seen_of(found.seen, "exchange"))
         heads = [head for head in self._directory.heads if head.size <= checkpoint.size]
         for head in self._directory.heads[len(heads) :]:
             if self._closed and head.size <= self._ended_at:
@@ -361,6 +374,7 @@ class _Audit:
             self._pass.known(self._invitation),
             self._purges,
             self._now,
+            found.directory.text,
         )
         await exchange_pass.run()
         found.audit, found.resumed = audit, exchange_pass.resumed
@@ -372,13 +386,6 @@ class _Audit:
 
     def _as_seen(self, told: Signed) -> SeenLog:
         return SeenLog(told.checkpoint.size, told.checkpoint.root, self._now, told.text)
-
-    @staticmethod
-    def _audited(told: Signed | None, seen: SeenLog | None) -> AuditedLog | None:
-        if told is None:
-            return None
-        size, note = (0, None) if seen is None else (seen.size, seen.note)
-        return AuditedLog(told.checkpoint, told.text, size, note)
 
     def _note_quorums(self) -> None:
         """Note the newest quorum on each log, as the council that was just audited names its witnesses."""
@@ -392,9 +399,3 @@ class _Audit:
     def _council(self) -> Council | None:
         directory = self._directory.history.newest.directory
         return None if directory is None else directory.council
-
-
-def _of(seen: Seen | None, log: LogName) -> SeenLog | None:
-    if seen is None:
-        return None
-    return seen.directory if log == "directory" else seen.exchange

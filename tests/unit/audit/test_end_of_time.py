@@ -1,4 +1,4 @@
-"""A hub that writes and signs times at the end of what a calendar can write: the audit tells of it, and ends."""
+"""A hub writes and signs times at the end of what a calendar can write: the audit tells of it, and ends."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ from broker.audit.seen import SeenStore
 from broker.audit.verify import verify_exchange
 from broker.client import TrustFileAbsent
 from schemas.bulletin.vocabularies import Kind
-from schemas.entries import AttachmentStored
+from schemas.entries import AttachmentStored, HubOperated
 from schemas.errors import ConfigurationError, HubUnreachable, ParseError
 from tests.unit.audit.fake_hub import FakeHub
-from tests.unit.audit.world import AuditWorld
+from tests.unit.audit.world import AuditWorld, found
 
 LARGE = 600
 
@@ -299,3 +299,45 @@ def test_trees_that_are_not_right(large: AuditWorld, tmp_path: Path, rule: str) 
         hub = large.served()
     report = audit(hub, large, tmp_path, TREES)
     assert [(each.log, each.rule) for each in report.findings] == [("exchange", rule)]
+
+
+def test_what_was_judged_by_another_directory_log_is_not_believed(
+    story: AuditWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub shows a directory log without a revocation, goes away, and then shows the members' one."""
+    monkeypatch.setattr(pipeline, "_KEPT_AT_ONCE", 256)
+    story.later(minutes=1)
+    other = story.copy()
+    stolen = story.desks["ly/main"]
+    story.desks["ly/main"] = story.make_desk()
+    story.change_member("ly", lambda file: story.declare("ly"))
+    story.publish()
+    tree = story.exchange_head()
+    other.log(
+        HubOperated(type="hub.operated", at=other.now, exchange_log=tree, operation="configuration")
+    )
+    other.desks["ly/main"] = stolen
+    forged = other.envelope("ly/main", "tn/main")
+    for world in (story, other):
+        world.later(minutes=1)
+    other.accept(forged)
+    for number in range(LARGE):
+        store(other, f"{number:064x}")
+    story.exchange_entries = [*other.exchange_entries]
+
+    class Away(FakeHub):
+        async def openings(self, log: str, start: int, end: int, generation: int = 1) -> Any:
+            if log == "exchange" and start == 512:
+                raise HubUnreachable("away")
+            return await super().openings(log, start, end, generation)
+
+    journal, shown = Journal(tmp_path), other.served()
+    with pytest.raises(HubUnreachable):
+        audit(Away(shown.logs, shown.files), other, tmp_path, How(journal=journal))
+    report = audit(story.served(), story, tmp_path, How(journal=journal))
+    assert found(report) == [
+        ("directory", None, "log-forked"),
+        ("exchange", 9, "accepted-stale-directory"),
+    ]
+    assert (report.resumed, [each.verdict.what for each in report.evidence]) == (0, ["two-roots"])
+    journal.close()

@@ -127,7 +127,7 @@ def test_only_the_structure_is_signed(message: bytes) -> None:
 
 @pytest.mark.parametrize("timestamp", [0, TIMESTAMP_MAX + 1, 2**63 - 1, 2**63])
 def test_cosignature_without_time_of_signing_is_refused(timestamp: int) -> None:
-    """Timestamp 0 claims no time, and no calendar writes one behind the year 9999, though the key signed it so."""
+    """Timestamp 0 claims no time, and none lies behind the year 9999, though the key signed it so."""
     message = bytearray(cosigned_message(NAME, AT, ORIGIN, 0, 7, ROOT))
     start = message.index(struct.pack(">Q", AT))
     message[start : start + 8] = struct.pack(">Q", timestamp)
