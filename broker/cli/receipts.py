@@ -140,9 +140,9 @@ def verified_receipt(path: Path, policy: Policy) -> VerifiedFile:
 
 
 def _show(found: VerifiedFile) -> None:
-    judged = found.judged
+    judged, said = found.judged, _said(found)
     say(f"The receipt verifies: entry {found.index} of {judged.checkpoint.origin}.")
-    for line in _said(found):
+    for line in (*said, *_by_whom(found)):
         say(line)
     if judged.at is None:
         say(UNWITNESSED)
@@ -167,7 +167,8 @@ def _said(found: VerifiedFile) -> list[str]:
     if isinstance(entry, AcknowledgementEntry):
         told = parse(Acknowledgement, entry.statement, ACKNOWLEDGEMENT_BYTES_MAX)
         ids = ", ".join(item.id for item in told.items)
-        return [f"{told.desk} answered, logged at {at}: {told.result}, for the envelopes {ids}."]
+        answer = f"{told.result}, for the envelopes {ids}"
+        return [f"The hub logged at {at} as the answer of {told.desk}: {answer}."]
     if isinstance(entry, EnvelopeAccepted):
         to = ", ".join(each.desk for each in entry.recipients)
         lines = [f"The hub accepted it at {at}, for {to}."]
@@ -179,6 +180,19 @@ def _said(found: VerifiedFile) -> list[str]:
             )
         return lines
     return [f"An entry of type {entry.type}, at {at}."]
+
+
+def _by_whom(found: VerifiedFile) -> list[str]:
+    """What is not verified here: a receipt knows the hub's keys and the witnesses', and no desk's."""
+    from schemas.entries import AcknowledgementEntry, EnvelopeAccepted
+
+    if not isinstance(found.entry, EnvelopeAccepted | AcknowledgementEntry):
+        return []
+    if found.statement is None:
+        return ["What the desk signed is not in this file: that it did is the hub's word."]
+    return [
+        "What the desk signed is in this file; whether the key is that desk's a bundle or an audit verifies."
+    ]
 
 
 def _plain(found: VerifiedFile) -> dict[str, object]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from broker.tlog.policy import Judged, Policy
 from broker.tlog.proof import verify_inclusion
+from broker.tlog.quorum_times import CLOCKS
 from broker.tlog.receipt import exchange_leaf, verify_place
 from broker.tlog.tlog_proof import PROOF_BYTES_MAX, TlogProof, parse_tlog_proof
 from keys.dsse import pae_sha256, signatures_sha256
@@ -70,10 +71,13 @@ def verify_receipt_file(text: str, policy: Policy) -> VerifiedFile:
 
     1. It is a tlog-proof, whose extra data is an entry with its salt.
     2. A log of the policy has signed the checkpoint, and a quorum has cosigned it.
-    3. The blinded entry is included in that tree, at that index.
-    4. The statement, if it is there, is the one that the entry names; so is each place.
+    3. The blinded entry is included in that tree, at that index, and claims no later time than the quorum's,
+       five minutes allowed.
+    4. The statement, if it is there, is the one that the entry names, and says what the entry says that it
+       says; so is each place.
 
-    Who signed the statement the directory then in force says: it is verified there, not here.
+    Who signed the statement the directory then in force says: it is verified there, not here. Until then
+    what it says is the hub's word.
 
     Raises:
         ParseError: not a receipt file.
@@ -87,6 +91,8 @@ def verify_receipt_file(text: str, policy: Policy) -> VerifiedFile:
     leaf = exchange_leaf(extra.salt, extra.entry)
     checkpoint = judged.checkpoint
     verify_inclusion(leaf, proof.index, checkpoint.size, list(proof.path), checkpoint.root)
+    if judged.at is not None and entry.at - judged.at > CLOCKS:
+        raise VerificationError("the entry claims a later time than the quorum that cosigned it")
     if extra.statement is not None:
         _check_statement(entry, extra.statement)
     if extra.places and not isinstance(entry, EnvelopeAccepted):
@@ -100,6 +106,7 @@ def verify_receipt_file(text: str, policy: Policy) -> VerifiedFile:
 def _check_statement(entry: ExchangeLogEntry, statement: Statement) -> None:
     if not isinstance(entry, EnvelopeAccepted | EnvelopeRefused | AcknowledgementEntry):
         raise VerificationError(f"an entry of type {entry.type} has no statement")
-    logged = (entry.pae, entry.signatures)
-    if logged != (pae_sha256(statement), signatures_sha256(statement)):
+    payload = entry.statement if isinstance(entry, AcknowledgementEntry) else entry.header
+    logged = (entry.pae, entry.signatures, payload)
+    if logged != (pae_sha256(statement), signatures_sha256(statement), statement.payload):
         raise VerificationError("the statement is not the one that was logged")
