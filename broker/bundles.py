@@ -87,11 +87,13 @@ def verify_bundle(data: bytes, initial_root: bytes) -> VerifiedBundle:
 
     1. It is well-formed; its statement carries a header, its acceptance is the entry of that statement.
     2. The directory that the first of its directory entries published descends from the trust root, under k
-       of n governors; it is of this exchange. So does a later one that names the witnesses.
+       of n governors; it is of this exchange. So does one published later that names the witnesses, if the
+       bundle has any: those of an earlier one may be in other hands by now.
     3. A quorum of the witnesses cosigned both trees, over the signatures of the logs' keys.
     4. The acceptance stands in the exchange log's tree; the directory entries in the directory log's, from
        the one in force to the acceptance's `directory_size`, and none between published another.
-    5. The acceptance is no later than the quorum that cosigned it, five minutes allowed.
+    5. The acceptance is no later than the quorum that cosigned it, five minutes allowed; nor earlier than the
+       directory entries before it.
     6. The sender's node identity of that directory signed the header, its times hold at the entry's `at`,
        its recipients were desks, and the access rules permitted each, by the policies logged.
     7. The body is the one that the header names; the content key is the one that it commits to.
@@ -113,6 +115,8 @@ def verify_bundle(data: bytes, initial_root: bytes) -> VerifiedBundle:
     directory = _directory(bundle, bundle.directory[0], initial_root)
     council = directory.council
     if bundle.witnessing is not None:
+        if bundle.witnessing.index <= bundle.directory[0].index:
+            raise VerificationError("the witnesses are those of an earlier directory")
         council = _directory(bundle, bundle.witnessing, initial_root).council
     logs, quorum = council.logs, Quorum.of(council)
     exchange = _tree(bundle.exchange_checkpoint, logs.exchange, quorum)
@@ -124,6 +128,8 @@ def verify_bundle(data: bytes, initial_root: bytes) -> VerifiedBundle:
     check_reaches(bundle.directory, entry)
     if exchange.at is not None and entry.at - exchange.at > CLOCK_TOLERANCE:
         raise VerificationError("the entry claims a later time than the quorum that cosigned it")
+    if entry.at < parse_directory_entry(bundle.directory[-1].entry).at:
+        raise VerificationError("the entry claims an earlier time than a directory entry before it")
     first = bundle.directory[0]
     named = (header.directory.origin, header.directory.index, header.directory.leaf)
     is_former = named != (logs.directory.origin, first.index, leaf_hash(first.entry).hex())
