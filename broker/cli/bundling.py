@@ -41,6 +41,9 @@ _PIECE_BYTES: Final = 1024 * 1024
 _STORED_AT: Final = (1980, 1, 1, 0, 0, 0)
 """One bundle has one form, whenever it was made."""
 
+_NO_ARCHIVE: Final = (zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError)
+"""What zipfile raises of damaged files, and of those that are encrypted or of later versions."""
+
 
 def _sender(text: str | None) -> str | None:
     return None if text is None else desk_formed(text)
@@ -164,23 +167,38 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile | None]:
         yield None
         return
     try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-            names = [info.filename for info in infos]
-            # What is compressed may be a bomb; what has one name twice shows two readers two files.
-            is_plain = all(info.compress_type == zipfile.ZIP_STORED for info in infos)
-            if not is_plain or len(set(names)) != len(names) or names[:1] != [BUNDLE_NAME]:
-                raise ConfigurationError(f"{path} is not as `barid audit bundle` writes it")
-            yield archive
-    except zipfile.BadZipFile as error:
-        raise ConfigurationError(f"{path} is cut short, or no bundle: {error}") from error
+        archive = zipfile.ZipFile(path)
+    except _NO_ARCHIVE as error:
+        raise _no_bundle(path, error) from error
+    with archive:
+        infos = archive.infolist()
+        names = [info.filename for info in infos]
+        # What is compressed may be a bomb; what has one name twice shows two readers two files.
+        is_plain = all(info.compress_type == zipfile.ZIP_STORED for info in infos)
+        if not is_plain or len(set(names)) != len(names) or names[:1] != [BUNDLE_NAME]:
+            raise ConfigurationError(f"{path} is not as `barid audit bundle` writes it")
+        yield archive
+
+
+def _pieces(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+    """Read a file of the archive. Raises ConfigurationError: it is damaged, or not as we write it."""
+    try:
+        with archive.open(name) as file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+    except _NO_ARCHIVE as error:
+        raise _no_bundle(Path(archive.filename or name), error) from error
+
+
+def _no_bundle(path: Path, error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"{path} is cut short, or no bundle: {error}")
 
 
 def _read(archive: zipfile.ZipFile | None, path: Path) -> bytes:
     size = path.stat().st_size if archive is None else archive.getinfo(BUNDLE_NAME).file_size
     if size > BUNDLE_BYTES_MAX:
         raise ConfigurationError(f"{path} is over {BUNDLE_BYTES_MAX} bytes: no bundle")
-    return path.read_bytes() if archive is None else archive.read(BUNDLE_NAME)
+    return path.read_bytes() if archive is None else b"".join(_pieces(archive, BUNDLE_NAME))
 
 
 def _check_attachments(
@@ -195,10 +213,9 @@ def _check_attachments(
         each = known[name]
         if archive is None or archive.getinfo(name).file_size != each.size:
             raise VerificationError(f"the attachment {each.id} is not as long as the bulletin says")
-        with archive.open(name) as file:
-            digest = hashlib.sha256()
-            while piece := file.read(_PIECE_BYTES):
-                digest.update(piece)
+        digest = hashlib.sha256()
+        for piece in _pieces(archive, name):
+            digest.update(piece)
         if digest.hexdigest() != each.sha256:
             raise VerificationError(f"the attachment {each.id} is not the one that was sealed")
     return tuple(known[name] for name in names)
@@ -217,9 +234,8 @@ def _extract(
         # By its id: its name is whatever its sender called it.
         with _new(folder / each.id) as to:
             if archive is not None:
-                with archive.open(_FOLDER + each.id) as of:
-                    while piece := of.read(_PIECE_BYTES):
-                        to.write(piece)
+                for piece in _pieces(archive, _FOLDER + each.id):
+                    to.write(piece)
 
 
 @contextmanager

@@ -259,7 +259,7 @@ def test_the_file_around_it(exchange: Exchange, bundle: bytes, tmp_path: Path) -
 
 
 def test_hostile_files_around_it(exchange: Exchange, bundle: bytes, tmp_path: Path) -> None:
-    """Compressed, twice, in another order, with strangers' files, cut short: nothing is written."""
+    """Compressed, twice, in another order, with strangers' files, cut short, damaged: nothing is written."""
     right, out = ("bundle.json", bundle), tmp_path / "out"
     strangers = [
         ("attachments/../../evil", b"x"),
@@ -277,6 +277,17 @@ def test_hostile_files_around_it(exchange: Exchange, bundle: bytes, tmp_path: Pa
         cut = tmp_path / f"cut{size}.zip"
         cut.write_bytes(whole[:size])
         files.append(cut)
+    directory = whole.index(b"PK\x01\x02")
+    for name, at, value in (
+        ("encrypted", directory + 8, 1),
+        ("patched", directory + 8, 0x20),
+        ("later", directory + 6, 99),
+        ("elsewhere", directory + 45, 0xFF),
+    ):
+        damaged = bytearray(whole)
+        damaged[at] = value
+        files.append(tmp_path / f"{name}.zip")
+        files[-1].write_bytes(damaged)
     for path in files:
         with pytest.raises(BaridError):
             verify_bundle_file(path, exchange.root, out, as_json=True)
