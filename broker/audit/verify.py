@@ -319,8 +319,7 @@ class _Audit:
             growth.expect(seen.size, seen.root, Finding(log, None, "log-forked", detail))
         detail = f"the leaves served make another root at {newest.size} entries than the signed one"
         growth.expect(newest.size, newest.root, Finding(log, None, "root", detail))
-        if not is_lost:
-            self._witnesses.expect(log, newest.size, growth)
+        self._witnesses.expect(log, newest.size, growth, is_lost=is_lost)
         return growth
 
     async def _audit_exchange(self, found: _Generation, former: ExchangeAudit | None) -> None:
