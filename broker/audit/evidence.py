@@ -31,6 +31,7 @@ from schemas.directory import Invitation
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
 from schemas.errors import BaridError, ConfigurationError, ParseError, VerificationError
 from schemas.evidence import Evidence, TwoTrees, WronglyAccepted
+from schemas.limits import BUNDLE_ENTRIES_MAX
 from schemas.loader import dump_json
 from schemas.receipts import Opening
 
@@ -55,6 +56,9 @@ _ACCEPTED: Final = frozenset(
 
 _OF_A_RULE_MAX: Final = 3
 """One convicts; a few show that it was no accident."""
+
+_TRIES_OF_A_RULE_MAX: Final = 10
+"""A hub can see to it that none succeeds, and what was found is told after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,14 @@ class Gathering:
             return ()
         written = []
         counts: Counter[str] = Counter()
+        tries: Counter[str] = Counter()
         for finding in findings:
-            if counts[finding.rule] == _OF_A_RULE_MAX:
+            if (
+                counts[finding.rule] == _OF_A_RULE_MAX
+                or tries[finding.rule] == _TRIES_OF_A_RULE_MAX
+            ):
                 continue
+            tries[finding.rule] += 1
             for proof in await self._proofs(finding):
                 found = await self._write(proof)
                 if found is not None and found not in written:
@@ -157,15 +166,7 @@ class Gathering:
             raise VerificationError("no directory was in force")
         first, until = published.ref.index, entry.directory_size
         exchange, directories = self.newest["exchange"], self.newest["directory"]
-        path = await self._path("exchange", index)
-        entries = [
-            ProvedEntry(
-                entry=(await self._opening("directory", each)).entry,
-                index=each,
-                path=await self._path("directory", each),
-            )
-            for each in range(first, until)
-        ]
+        (path,) = await self._paths("exchange", range(index, index + 1))
         return WronglyAccepted(
             kind="wrongly-accepted",
             statement=opening.statement,
@@ -174,7 +175,7 @@ class Gathering:
             index=index,
             path=path,
             exchange_checkpoint=exchange.text,
-            directory=tuple(entries),
+            directory=await self._proved(range(first, until)),
             directory_checkpoint=directories.text,
             files=await self._files(published.directory),
         )
@@ -213,11 +214,30 @@ class Gathering:
             raise ParseError(f"the hub does not open entry {index} of the {log} log")
         return opening
 
-    async def _path(self, log: LogName, index: int) -> tuple[str, ...]:
-        size = self.newest[log].checkpoint.size
+    async def _proved(self, indexes: range) -> tuple[ProvedEntry, ...]:
+        """Entries of the directory log with their paths; a tile's width is asked for once."""
+        if len(indexes) > BUNDLE_ENTRIES_MAX:
+            raise VerificationError(f"{len(indexes)} directory entries are too many to be shown")
+        reader, size = self._reader("directory"), self.newest["directory"].checkpoint.size
+        opened: dict[int, Opening] = {}
+        for start in range(indexes.start // TILE_WIDTH * TILE_WIDTH, indexes.stop, TILE_WIDTH):
+            opened |= await reader.openings(start, min(start + TILE_WIDTH, size))
+        if missing := [each for each in indexes if each not in opened]:
+            raise ParseError(f"the hub does not open entry {missing[0]} of the directory log")
+        paths = await self._paths("directory", indexes)
         return tuple(
-            step.hex() for step in await self._over(log, partial(inclusion_path, index, size))
+            ProvedEntry(entry=opened[index].entry, index=index, path=path)
+            for index, path in zip(indexes, paths, strict=True)
         )
+
+    async def _paths(self, log: LogName, indexes: range) -> list[tuple[str, ...]]:
+        size = self.newest[log].checkpoint.size
+
+        def compute(read: HashReader) -> list[tuple[str, ...]]:
+            paths = [inclusion_path(index, size, read) for index in indexes]
+            return [tuple(step.hex() for step in path) for path in paths]
+
+        return await self._over(log, compute)
 
     async def _over(self, log: LogName, compute: Callable[[HashReader], T]) -> T:
         size, generation = self.newest[log].checkpoint.size, self.history.generation

@@ -29,7 +29,7 @@ from schemas.directory import Witnesses
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
 from schemas.envelope import Envelope
 from schemas.errors import Problem
-from schemas.limits import ENVELOPE_BYTES_MAX, STATEMENT_BYTES_MAX
+from schemas.limits import BUNDLE_ENTRIES_MAX, ENVELOPE_BYTES_MAX, STATEMENT_BYTES_MAX
 from schemas.loader import dump_json, parse
 from schemas.problems import PROBLEM_BYTES_MAX
 from schemas.receipts import Receipt
@@ -172,6 +172,11 @@ def _write(
     judging, newest = (follower.history.at(each).publication for each in (until, size))
     if judging is None or newest is None:
         raise Problem("directory-invalid", "no directory was in force at that entry")
+    if until - judging.ref.index > BUNDLE_ENTRIES_MAX:
+        raise Problem(
+            "not-found",
+            "the hub logged too much behind its directory for a bundle: have it audited",
+        )
     openings = store.openings_from(follower.generation, judging.ref.index)
 
     def fetch(name: str, size_bytes_max: int) -> bytes:

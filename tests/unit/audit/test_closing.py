@@ -86,21 +86,25 @@ class TwoGenerations(FakeHub):
         self._following = following
 
     async def checkpoint(self, log: str, generation: int) -> str:
+        """The signed checkpoint; of the first generation as a closed log's."""
         if generation == 2:
             return await self._following.checkpoint(log, 1)
         raise LogClosed(await super().checkpoint(log, generation))
 
     async def witnessed(self, log: str, generation: int) -> str:
+        """What a quorum cosigned."""
         if generation == 2:
             return await self._following.witnessed(log, 1)
         return await super().witnessed(log, generation)
 
     async def tile(self, log: str, generation: int, path: str) -> bytes:
+        """A tile or bundle."""
         if generation == 2:
             return await self._following.tile(log, 1, path)
         return await super().tile(log, generation, path)
 
     async def openings(self, log: str, start: int, end: int, generation: int = 1) -> OpeningsPage:
+        """Openings of a range."""
         if generation == 2:
             return await self._following.openings(log, start, end)
         return await super().openings(log, start, end, generation)

@@ -17,7 +17,9 @@ from broker.evidence import verify_evidence
 from broker.tlog.merkle import consistency_path, inclusion_path, leaf_hash
 from broker.tlog.tiles import reader_from_tiles
 from schemas.bulletin.vocabularies import Kind
+from schemas.entries import HubOperated
 from schemas.errors import BaridError, HubUnreachable, VerificationError
+from schemas.limits import BUNDLE_ENTRIES_MAX
 from schemas.loader import dump_json, to_plain
 from schemas.receipts import OpeningsPage
 from schemas.scalars import decode_base64, encode_base64
@@ -164,6 +166,39 @@ def test_a_hub_that_falls_silent_does_not_undo_what_was_found(
     report = audit(Silent(hub.logs, hub.files), story, tmp_path)
     assert found(report) == [("exchange", 9, "accepted-access-denied")]
     assert report.evidence == ()
+
+
+@pytest.mark.parametrize(("flood", "shown"), [(BUNDLE_ENTRIES_MAX - 30, True), (6_000, False)])
+def test_a_flood_of_directory_entries_holds_no_audit_up(
+    story: AuditWorld, tmp_path: Path, flood: int, shown: bool
+) -> None:
+    """Each tile is asked for once; what is too much for a file stays a finding, and a few are tried."""
+    entry = HubOperated(
+        type="hub.operated", at=story.now, exchange_log=story.exchange_head(), operation="start"
+    )
+    for _ in range(flood):
+        TrustWorld.log(story, entry)
+    for _ in range(20):
+        WRONG["access-denied"](story)
+    served = story.served()
+
+    class Counting(FakeHub):
+        asked = 0
+
+        async def openings(
+            self, log: str, start: int, end: int, generation: int = 1
+        ) -> OpeningsPage:
+            self.asked += 1
+            return await super().openings(log, start, end, generation)
+
+    hub = Counting(served.logs, served.files)
+    report = audit(hub, story, tmp_path)
+    assert report.findings_by_rule == {"accepted-access-denied": 20}
+    assert _what(report) == ["wrongly-accepted"] * (3 if shown else 0)
+    for each in report.evidence:
+        assert verify_evidence(each.data, story.initial_root) == each.verdict
+    tiles = flood // 256 + 2
+    assert hub.asked <= (5 if shown else 2) * tiles
 
 
 # What proves nothing.
