@@ -50,7 +50,7 @@ def take_back(ledger: Ledger, caller: str, lost: LostEntries) -> GivenBack:
     1. The checkpoints are of this hub's log keys. One beyond what is here shows that this disk is old:
        nothing more is signed, also after a restart.
     2. Entries of the directory log make, after those that are here, the tree that its checkpoint signed:
-       they are put back with the files that they name.
+       they are put back with the files that they name, and no others.
     3. Receipts of the caller's own envelopes verify: their ids are used up, and what was sent to whom counts
        for withdrawals, corrections and contents to come.
 
@@ -135,28 +135,47 @@ def _put_back(
         )
     if not openings:
         return
-    files = [{"name": name, "data": data} for name, data in lost.files.items()]
-    if files:
-        connection.execute(_KEEP_FILE, files)
-    at = _fold(connection, history.copy(), openings)
+    at = _fold(connection, history.copy(), openings, lost.files)
     for opening in openings:
         statement = None if opening.statement is None else dump_json(opening.statement)
         writer.append(opening.entry, None, statement)
     writer.adopt(signed, lost.checkpoints["directory"], max(at, writer.head.at))
 
 
-def _fold(connection: Connection, trial: DirectoryHistory, openings: Sequence[Opening]) -> int:
-    """Fold entries into a copy of the history: every file that they name is there. The newest time."""
+def _fold(
+    connection: Connection,
+    trial: DirectoryHistory,
+    openings: Sequence[Opening],
+    given: Mapping[str, bytes],
+) -> int:
+    """Fold entries into a copy of the history: every file that they name is there, or given, and kept then.
+
+    Only what a directory was read from and is in force by is kept: whatever else a member gives would stand
+    in the place of a file that governors, members or this hub are yet to sign.
+
+    Returns:
+        The newest time, in seconds since 1970.
+    """
     at = 0
-    for opening in openings:
+    used: dict[str, bytes] = {}
+
+    def read(name: str, size_bytes_max: int) -> bytes:
         try:
-            trial.apply(
-                opening.index,
-                leaf_hash(opening.entry).hex(),
-                opening.entry,
-                opening.statement,
-                lambda name, limit: read_trust_file(connection, name, limit),
-            )
+            return read_trust_file(connection, name, size_bytes_max)
+        except TrustFileMissing:
+            if name not in given or len(given[name]) > size_bytes_max:
+                raise
+        used[name] = given[name]
+        return given[name]
+
+    for opening in openings:
+        used.clear()
+        try:
+            leaf = leaf_hash(opening.entry).hex()
+            void = trial.apply(opening.index, leaf, opening.entry, opening.statement, read)
+            if used and not void:
+                rows = [{"name": name, "data": data} for name, data in used.items()]
+                connection.execute(_KEEP_FILE, rows)
             entry = parse_directory_entry(opening.entry)
         except TrustFileMissing as missing:
             raise Problem(

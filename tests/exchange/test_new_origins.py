@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,12 +21,14 @@ from broker.hub.anchor import ANCHOR_VARIABLE
 from broker.hub.logbook import read_head
 from broker.hub.setup import load_repository, open_ledger
 from broker.hub.succession import prepare_next
+from broker.node import giving_back
 from keys.keystore import Keystore
 from keys.repository import CouncilFiles, make_targets, named, signed
 from keys.tuf_files import metadata_name
 from schemas.bulletin.vocabularies import Kind
 from schemas.directory import HubDescription, Invitation, Logs
 from schemas.errors import ConfigurationError
+from schemas.lost_entries import LostEntries
 from tests.exchange.forging import MemoryStore
 from tests.exchange.histories import MEMBERS, Forward, History
 from tests.exchange.live import now
@@ -264,6 +267,34 @@ def test_a_backup_without_an_anchor_is_told_by_its_members(
     assert "members showed a checkpoint of this hub" in restored.history.ledger.halted
     restored.history.crash_hub()
     assert "members showed a checkpoint of this hub" in restored.history.ledger.halted
+
+
+def test_files_that_no_entry_names_are_not_kept(
+    restored: Restored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that gives back first cannot take the names of what governors and hub are yet to sign."""
+
+    def act() -> None:
+        restored.load(restored.signed())
+        restored.work("ly", "ly")
+
+    restored.work(rounds=2)
+    restored.set_back(act)
+    before = restored.sizes()[0]
+    honest = giving_back._with_rest
+    roles = ("root", "targets", "snapshot", "member-tn")
+    taken = {f"metadata/{number}.{role}.json": b"{}" for number in range(2, 9) for role in roles}
+
+    def poisoned(*args: Any) -> LostEntries:
+        lost = honest(*args)
+        return lost.model_copy(update={"files": taken | lost.files})
+
+    monkeypatch.setattr(giving_back, "_with_rest", poisoned)
+    restored.work("ly")
+    assert restored.sizes()[0] > before
+    assert restored.begin().generation == 2
+    restored.work(rounds=3)
+    assert {node.line.follower.generation for node in restored.history.nodes.values()} == {2}
 
 
 @pytest.mark.parametrize("has_anchor", [True, False])
