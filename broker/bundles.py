@@ -23,7 +23,7 @@ from keys.directory import Directory
 from keys.dsse import pae_sha256, signatures_sha256
 from keys.envelope import check_body, parse_header
 from keys.trust import load_directory
-from keys.tuf_files import TrustFileMissing
+from keys.tuf_files import Fetch, TrustFileMissing
 from schemas.bulletin import Bulletin, parse_bulletin
 from schemas.bundle import Bundle, ProvedEntry
 from schemas.directory import LogKeys
@@ -204,13 +204,19 @@ def load_published(entry: bytes, files: Mapping[str, bytes], initial_root: bytes
     if not isinstance(published, DirectoryPublished):
         raise ParseError(f"an entry of type {published.type} publishes no directory")
 
+    return load_directory(initial_root, given(files), published.root, published.snapshot)
+
+
+def given(files: Mapping[str, bytes]) -> Fetch:
+    """What gives TUF files by name, of those in a bundle or in evidence."""
+
     def fetch(name: str, size_bytes_max: int) -> bytes:
         data = files.get(name)
         if data is None or len(data) > size_bytes_max:
             raise TrustFileMissing(f"{name} is not there")
         return data
 
-    return load_directory(initial_root, fetch, published.root, published.snapshot)
+    return fetch
 
 
 def _tree(text: str, keys: LogKeys, quorum: Quorum | None) -> Tree:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from broker.bundles import check_included, check_reaches, load_published
+from broker.bundles import check_included, given, load_published
 from broker.policy.admission import admit_by_directory
 from broker.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
 from broker.tlog.merkle import leaf_hash
 from broker.tlog.proof import verify_consistency
 from broker.tlog.receipt import LogVerifier, exchange_leaf
+from broker.void import check_stays_in_force
 from keys.dsse import pae_sha256, signatures_sha256
 from keys.envelope import parse_header
 from schemas.directory import LogKeys, Logs
@@ -47,8 +48,8 @@ def verify_evidence(data: bytes, initial_root: bytes) -> Verdict:
        size and two roots; or the larger one's beginning has another root, which a consistency proof shows;
        or the smaller was signed later than the larger, by the times in the log's own signatures.
     3. A wrong acceptance: the entry stands in a tree that the log signed, and so do the directory entries
-       from the one in force to the acceptance; the statement is the one that the entry names; and that
-       directory does not admit it.
+       from the one in force to the acceptance, of which none came into force in its place; the statement is
+       the one that the entry names; and that directory does not admit it.
 
     Args:
         data: the exact bytes of `evidence.json`.
@@ -121,13 +122,23 @@ def _wrongly_accepted(proof: WronglyAccepted, logs: Logs, initial_root: bytes) -
     entry = parse_exchange_entry(proof.entry)
     if not isinstance(entry, EnvelopeAccepted):
         raise ParseError(f"an entry of type {entry.type} accepts no envelope")
-    check_reaches(proof.directory, entry)
+    first = proof.directory[0].index
+    if [each.index for each in proof.directory] != list(range(first, entry.directory_size)):
+        raise VerificationError("the directory entries do not reach to the acceptance")
     statement = proof.statement
     # The payload and the hash of the signatures stand in the entry: the hub logged just these.
     logged = (entry.pae, entry.signatures, entry.header)
     if logged != (pae_sha256(statement), signatures_sha256(statement), statement.payload):
         raise VerificationError("the statement is not the one that was accepted")
     directory = load_published(proof.directory[0].entry, proof.files, initial_root)
+    if directory.council.logs != logs:
+        raise VerificationError("the directory in force stands in another log")
+    check_stays_in_force(
+        directory,
+        [each.entry for each in proof.directory],
+        initial_root,
+        given(proof.files),
+    )
     try:
         admit_by_directory(statement, parse_header(statement), directory, entry.at)
     except Problem as problem:

@@ -23,9 +23,11 @@ from broker.fetched_tiles import over_tiles
 from broker.settings import write_whole
 from broker.tlog.merkle import HashReader, consistency_path, inclusion_path, root
 from broker.tlog.tiles import TILE_WIDTH
+from broker.void import check_stays_in_force
 from keys.directory import Directory
 from keys.directory_files import make_directory_file
 from keys.history import DirectoryHistory
+from keys.tuf_files import Fetch
 from schemas.bundle import ProvedEntry
 from schemas.directory import Invitation
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
@@ -167,6 +169,7 @@ class Gathering:
         first, until = published.ref.index, entry.directory_size
         exchange, directories = self.newest["exchange"], self.newest["directory"]
         (path,) = await self._paths("exchange", range(index, index + 1))
+        proved = await self._proved(range(first, until))
         return WronglyAccepted(
             kind="wrongly-accepted",
             statement=opening.statement,
@@ -175,9 +178,10 @@ class Gathering:
             index=index,
             path=path,
             exchange_checkpoint=exchange.text,
-            directory=await self._proved(range(first, until)),
+            directory=proved,
             directory_checkpoint=directories.text,
-            files=await self._files(published.directory),
+            files=await self._files(published.directory)
+            | await self._files_of_void(published.directory, proved),
         )
 
     async def _write(self, proof: TwoTrees | WronglyAccepted) -> Written | None:
@@ -204,6 +208,22 @@ class Gathering:
             lambda fetch: make_directory_file(directory, fetch, root_file)
         )
         return made.files
+
+    async def _files_of_void(
+        self, directory: Directory, proved: Sequence[ProvedEntry]
+    ) -> dict[str, bytes]:
+        """What shows that no directory behind one came into force: the files that those entries name."""
+        entries, read = [each.entry for each in proved], dict[str, bytes]()
+
+        def check(fetch: Fetch) -> None:
+            def noting(name: str, size_bytes_max: int) -> bytes:
+                read[name] = fetch(name, size_bytes_max)
+                return read[name]
+
+            check_stays_in_force(directory, entries, self.invitation.root, noting)
+
+        await self.trust.with_files(check)
+        return read
 
     async def _opening(self, log: LogName, index: int) -> Opening:
         size = self.newest[log].checkpoint.size

@@ -19,6 +19,8 @@ from schemas.bulletin.vocabularies import Precedence
 from schemas.bundle import Bundle, ProvedAcceptance, ProvedEntry
 from schemas.directory import Witnesses, WitnessKey
 from schemas.envelope import Envelope
+from schemas.loader import to_plain
+from schemas.scalars import encode_base64
 from schemas.statements import Statement
 from tests.exchange.nodes import document
 from tests.unit.audit.fake_hub import grow
@@ -115,6 +117,19 @@ class Forger:
             witnessing=None if witnessing is None else self._proved(witnessing),
             files=dict(world.files),
         )
+
+    def evidence(self, index: int, directories: Sequence[int]) -> dict[str, Any]:
+        """What evidence says of an acceptance: its entry and those of the directory log, proved."""
+        logged = self._world.exchange_entries[index]
+        return {
+            "entry": encode_base64(logged.entry),
+            "salt": encode_base64(logged.salt),
+            "index": index,
+            "path": self._path("exchange", index),
+            "exchange_checkpoint": self._note("exchange"),
+            "directory": [to_plain(self._proved(each)) for each in directories],
+            "directory_checkpoint": self._note("directory"),
+        }
 
     def _proved(self, index: int) -> ProvedEntry:
         entry = self._world.entries[index].data
