@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from schemas.directory import Council
 from schemas.entries import OpeningPurged
@@ -17,6 +18,9 @@ from schemas.limits import PURGE_DELAY_SECONDS, TRUST_FILE_BYTES_MAX
 from schemas.loader import parse
 from schemas.purges import PurgeOrder, PurgeOrders
 from schemas.scalars import format_time
+
+_DELAY: Final = timedelta(seconds=PURGE_DELAY_SECONDS)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC, microsecond=0) - _DELAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class OrderInForce:
     @property
     def due(self) -> datetime:
         """When the hub obeys it, at the earliest."""
-        return self.since + timedelta(seconds=PURGE_DELAY_SECONDS)
+        # The hub chose the time, and a sum may lie behind the last day that can be written.
+        return min(self.since, _LATEST) + _DELAY
 
 
 Orders = Mapping[tuple[str, int], OrderInForce]

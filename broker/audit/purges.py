@@ -141,7 +141,7 @@ class PurgeAudit:
             elif (
                 place not in self._logged
                 and newest is not None
-                and found.due + PURGE_TOLERANCE < newest
+                and newest - found.due > PURGE_TOLERANCE
             ):
                 since = format_time(found.due)
                 self._report(place[1], "purge-unlogged", f"its order was due at {since}")
@@ -172,7 +172,7 @@ class PurgeAudit:
                 " no entry says that it was",
             )
             for (origin, index), each in sorted(self._orders.items())
-            if each.due + _OVERDUE < now and (origin, index) not in self._logged
+            if now - each.due > _OVERDUE and (origin, index) not in self._logged
         )
 
     def _report(self, index: int, rule: str, detail: str) -> None:

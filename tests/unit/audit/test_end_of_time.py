@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
@@ -11,6 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from broker.tlog.checkpoint import parse_checkpoint_text
 from broker.tlog.cosignature import cosigned_message
 from broker.tlog.note import Note, NoteSignature, parse_note
+from keys.purge_orders import OrderInForce
+from schemas.directory import Names
+from schemas.limits import PURGE_DELAY_SECONDS
+from schemas.purges import PurgeOrder
 from tests.exchange.trust_parties import LogSecrets
 from tests.unit.audit.forging import resigned
 from tests.unit.audit.world import AuditWorld, audit, found
@@ -57,3 +61,12 @@ def test_an_entry_at_the_end_of_time(story: AuditWorld, tmp_path: Path) -> None:
     report = audit(story.served(), story, tmp_path)
     rules = {rule for _, index, rule in found(report) if index == 9}
     assert {"at-future", "signature"} <= rules
+
+
+def test_a_purge_order_published_at_the_end_of_time() -> None:
+    """It is due then, and not later."""
+    reason = Names(ar="x", fr="x", en="x")
+    order = PurgeOrder(origin="x/exchange/1", index=0, leaf="0" * 64, reason=reason, ordered=LAST)
+    assert OrderInForce(order, LAST).due == LAST
+    early = LAST - timedelta(days=30)
+    assert OrderInForce(order, early).due == early + timedelta(seconds=PURGE_DELAY_SECONDS)
