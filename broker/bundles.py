@@ -14,18 +14,21 @@ from typing import Final
 from broker.opening import Content, open_content
 from broker.policy.admission import admit_by_directory
 from broker.tlog.checkpoint import Checkpoint
-from broker.tlog.merkle import leaf_hash
-from broker.tlog.proof import verify_inclusion
+from broker.tlog.merkle import leaf_hash, root
+from broker.tlog.proof import verify_consistency, verify_inclusion
 from broker.tlog.quorum import Quorum
 from broker.tlog.receipt import LogVerifier, exchange_leaf
+from broker.tlog.tiles import append, reader_from_tiles
+from broker.void import check_nothing_is_old, check_stays_in_force
 from keys.content import open_body, verify_commitment
+from keys.derivation import sha256_hex
 from keys.directory import Directory
 from keys.dsse import pae_sha256, signatures_sha256
 from keys.envelope import check_body, parse_header
 from keys.trust import load_directory
-from keys.tuf_files import Fetch, TrustFileMissing
+from keys.tuf_files import ExactName, Fetch, TrustFileMissing
 from schemas.bulletin import Bulletin, parse_bulletin
-from schemas.bundle import Bundle, ProvedEntry
+from schemas.bundle import Bundle, DirectoryLog
 from schemas.directory import LogKeys
 from schemas.entries import (
     DirectoryPublished,
@@ -86,12 +89,12 @@ def verify_bundle(data: bytes, initial_root: bytes) -> VerifiedBundle:
     """Verify a bundle.
 
     1. It is well-formed; its statement carries a header, its acceptance is the entry of that statement.
-    2. The directory that the first of its directory entries published descends from the trust root, under k
-       of n governors; it is of this exchange. So does one published later that names the witnesses, if the
-       bundle has any: those of an earlier one may be in other hands by now.
+    2. The directory in force descends from the trust root, under k of n governors; it is of this exchange. So
+       does one published later that names the witnesses, if the bundle has any: those of an earlier one may
+       be in other hands by now.
     3. A quorum of the witnesses cosigned both trees, over the signatures of the logs' keys.
-    4. The acceptance stands in the exchange log's tree; the directory entries in the directory log's, from
-       the one in force to the acceptance's `directory_size`, and none between published another.
+    4. The acceptance stands in the exchange log's tree; the directory log's begins with the entries given, up
+       to the acceptance's `directory_size`. By them the directory was in force (`_judging`).
     5. The acceptance is no later than the quorum that cosigned it, five minutes allowed; nor earlier than the
        directory entries before it.
     6. The sender's node identity of that directory signed the header, its times hold at the entry's `at`,
@@ -112,32 +115,27 @@ def verify_bundle(data: bytes, initial_root: bytes) -> VerifiedBundle:
     """
     bundle = parse(Bundle, data, BUNDLE_BYTES_MAX)
     header, entry = parse_header(bundle.statement), _acceptance(bundle)
-    directory = _directory(bundle, bundle.directory[0], initial_root)
+    directory = _judging(bundle, entry, initial_root)
     council = directory.council
     if bundle.witnessing is not None:
-        if bundle.witnessing.index <= bundle.directory[0].index:
+        if bundle.witnessing.index <= bundle.directory.judging:
             raise VerificationError("the witnesses are those of an earlier directory")
-        council = _directory(bundle, bundle.witnessing, initial_root).council
+        council = _directory(bundle, bundle.witnessing.entry, initial_root).council
     logs, quorum = council.logs, Quorum.of(council)
     exchange = _tree(bundle.exchange_checkpoint, logs.exchange, quorum)
     directories = _tree(bundle.directory_checkpoint, logs.directory, quorum)
     leaf = exchange_leaf(bundle.acceptance.salt, bundle.acceptance.entry)
     check_included(leaf, bundle.acceptance.index, bundle.acceptance.path, exchange.checkpoint)
-    for each in (*bundle.directory, *((bundle.witnessing,) if bundle.witnessing else ())):
-        check_included(leaf_hash(each.entry), each.index, each.path, directories.checkpoint)
-    check_reaches(bundle.directory, entry)
+    _check_log(bundle.directory, directories.checkpoint)
+    if bundle.witnessing is not None:
+        named = bundle.witnessing
+        leaf_named = leaf_hash(named.entry)
+        check_included(leaf_named, named.index, named.path, directories.checkpoint)
     if exchange.at is not None and entry.at - exchange.at > CLOCK_TOLERANCE:
         raise VerificationError("the entry claims a later time than the quorum that cosigned it")
-    if entry.at < parse_directory_entry(bundle.directory[-1].entry).at:
+    if entry.at < parse_directory_entry(bundle.directory.entries[-1]).at:
         raise VerificationError("the entry claims an earlier time than a directory entry before it")
-    first = bundle.directory[0]
-    named = (header.directory.origin, header.directory.index, header.directory.leaf)
-    is_former = named != (logs.directory.origin, first.index, leaf_hash(first.entry).hex())
-    if is_former and (named[0], True) != (
-        logs.directory.origin,
-        header.directory.index < first.index,
-    ):
-        raise VerificationError("the header names another directory than was in force")
+    is_former = _is_former(header, bundle.directory, logs.directory.origin)
     policies = admit_by_directory(bundle.statement, header, directory, entry.at)
     if policies != {recipient.desk: recipient.policies for recipient in entry.recipients}:
         raise VerificationError("other policies than those logged permit it")
@@ -181,11 +179,54 @@ def _acceptance(bundle: Bundle) -> EnvelopeAccepted:
     return entry
 
 
-def _directory(bundle: Bundle, proved: ProvedEntry, initial_root: bytes) -> Directory:
-    directory = load_published(proved.entry, bundle.files, initial_root)
+def _judging(bundle: Bundle, acceptance: EnvelopeAccepted, initial_root: bytes) -> Directory:
+    """Verify the directory that was in force at the acceptance, by the whole directory log up to it.
+
+    1. The entries are as many as the acceptance's `directory_size`.
+    2. The directory of the judging one descends from the trust root; the logs closed before are those that
+       its council names.
+    3. No file of it is older than one that any entry before listed: else it is void.
+    4. Nothing behind it came into force in its place.
+    """
+    log, fetch = bundle.directory, given(bundle.files)
+    if len(log.entries) != acceptance.directory_size or log.judging >= len(log.entries):
+        raise VerificationError("the directory entries do not reach to the acceptance")
+    directory = _directory(bundle, log.entries[log.judging], initial_root)
+    ends = [(each.directory.size, each.directory.root) for each in directory.council.logs.previous]
+    if [(len(each), _root_of(each).hex()) for each in bundle.closed] != ends:
+        raise VerificationError("the closed directory logs are not those that the council closed")
+    before = (*(entry for each in bundle.closed for entry in each), *log.entries[: log.judging])
+    check_nothing_is_old(directory, before, fetch)
+    check_stays_in_force(directory, log.entries[log.judging :], initial_root, fetch)
+    return directory
+
+
+def _directory(bundle: Bundle, entry: bytes, initial_root: bytes) -> Directory:
+    directory = load_published(entry, bundle.files, initial_root)
     if directory.council.exchange != bundle.exchange:
         raise VerificationError(f"the directory is of {directory.council.exchange}")
     return directory
+
+
+def _root_of(entries: Sequence[bytes]) -> bytes:
+    grown = append(0, lambda *_: b"", [leaf_hash(entry) for entry in entries])
+    return root(len(entries), reader_from_tiles(grown.overlay(lambda *_: b""), len(entries)))
+
+
+def _check_log(log: DirectoryLog, tree: Checkpoint) -> None:
+    """Check that a tree begins with these entries. Raises VerificationError."""
+    path = [bytes.fromhex(step) for step in log.path]
+    verify_consistency(len(log.entries), _root_of(log.entries), tree.size, tree.root, path)
+
+
+def _is_former(header: Header, log: DirectoryLog, origin: str) -> bool:
+    """Whether a header names a directory before the one in force. Raises VerificationError: a later one."""
+    named, leaf = header.directory, leaf_hash(log.entries[log.judging]).hex()
+    if (named.origin, named.index, named.leaf) == (origin, log.judging, leaf):
+        return False
+    if named.origin != origin or named.index >= log.judging:
+        raise VerificationError("the header names another directory than was in force")
+    return True
 
 
 def load_published(entry: bytes, files: Mapping[str, bytes], initial_root: bytes) -> Directory:
@@ -212,6 +253,8 @@ def given(files: Mapping[str, bytes]) -> Fetch:
 
     def fetch(name: str, size_bytes_max: int) -> bytes:
         data = files.get(name)
+        if isinstance(name, ExactName) and (data is None or sha256_hex(data) != name.sha256):
+            data = files.get(f"{name}@{name.sha256}", data)
         if data is None or len(data) > size_bytes_max:
             raise TrustFileMissing(f"{name} is not there")
         return data
@@ -231,15 +274,3 @@ def check_included(leaf: bytes, index: int, path: Sequence[str], tree: Checkpoin
     """Check that a leaf stands in a tree. Raises VerificationError."""
     steps = [bytes.fromhex(step) for step in path]
     verify_inclusion(leaf, index, tree.size, steps, tree.root)
-
-
-def check_reaches(entries: Sequence[ProvedEntry], acceptance: EnvelopeAccepted) -> None:
-    """Check that directory entries reach from the one in force to an acceptance. Raises VerificationError."""
-    first = entries[0].index
-    if [each.index for each in entries] != list(range(first, acceptance.directory_size)):
-        raise VerificationError(
-            "the directory entries do not reach from the one in force to the acceptance"
-        )
-    for each in entries[1:]:
-        if isinstance(parse_directory_entry(each.entry), DirectoryPublished):
-            raise VerificationError("another directory was published before the acceptance")

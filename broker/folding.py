@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from broker.client import HubClient, TrustFileAbsent
-from broker.tlog.merkle import inclusion_path, leaf_hash, root
+from broker.tlog.merkle import consistency_path, inclusion_path, leaf_hash, root
 from broker.tlog.tiles import append, reader_from_tiles
 from keys.derivation import sha256_hex
 from keys.history import DirectoryHistory, Finding
@@ -67,6 +67,11 @@ class DirectoryFold:
     def path(self, index: int, size: int) -> tuple[bytes, ...]:
         """The inclusion path of an entry in the tree of the first `size` entries that were folded."""
         return tuple(inclusion_path(index, size, reader_from_tiles(self._read_tile, size)))
+
+    def growth(self, old_size: int, size: int) -> tuple[bytes, ...]:
+        """The consistency path between two trees of entries that were folded."""
+        read = reader_from_tiles(self._read_tile, size)
+        return tuple(consistency_path(old_size, size, read))
 
     @property
     def tree(self) -> TreeHead:
@@ -214,9 +219,18 @@ class DirectoryFold:
             raise Problem("directory-invalid", f"the hub gives no {name}: {error}") from error
 
     def _kept_file(self, name: str, size_bytes_max: int) -> bytes:
-        data = self._store.trust_file(name)
-        if isinstance(name, ExactName) and (data is None or sha256_hex(data) != name.sha256):
-            data = self._store.trust_file(f"{name}@{name.sha256}") or data
-        if data is None or len(data) > size_bytes_max:
-            raise TrustFileMissing(name)
-        return data
+        return kept_file(self._store, name, size_bytes_max)
+
+
+def kept_file(store: FollowStore, name: str, size_bytes_max: int) -> bytes:
+    """Give a TUF file that was kept; of two of one name the one that is committed to.
+
+    Raises:
+        TrustFileMissing: it is not there, or over its limit.
+    """
+    data = store.trust_file(name)
+    if isinstance(name, ExactName) and (data is None or sha256_hex(data) != name.sha256):
+        data = store.trust_file(f"{name}@{name.sha256}") or data
+    if data is None or len(data) > size_bytes_max:
+        raise TrustFileMissing(name)
+    return data

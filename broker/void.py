@@ -1,15 +1,15 @@
-"""Whether a published directory is void behind the one in force, for whoever has not read the log.
+"""Whether a published directory is void, for whoever has not folded the log.
 
-May import `keys` and `schemas`; pure. Evidence asks it of what a hub logged between a directory and a wrong
-acceptance: else one void entry would take every proof away.
+May import `keys` and `schemas`; pure. Evidence and bundles ask it of what a hub logged between a directory
+and an acceptance, else one void entry would take every proof away; bundles ask it of that directory itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from keys.directory import Directory
-from keys.trust import load_directory
+from keys.trust import listed_in_snapshot, load_directory
 from keys.tuf_files import Fetch, TrustFileMissing
 from schemas.entries import (
     DirectoryLogEntry,
@@ -52,6 +52,48 @@ def check_stays_in_force(
             directory, entry, initial_root, fetch
         ):
             raise VerificationError("another directory was published before the acceptance")
+
+
+def check_nothing_is_old(directory: Directory, before: Iterable[bytes], fetch: Fetch) -> None:
+    """Check that no file of a directory is older than one that the log had before: else it is void.
+
+    Whatever was listed counts, also by a directory that was void itself: so nothing that a hub logs makes an
+    old file pass. What it can do is to list what nobody signed; then a true directory is refused here, and
+    the whole log has to be asked. The snapshot itself is the hub's, and makes nothing old.
+
+    Args:
+        directory: as an entry published it, verified from the trust root.
+        before: the exact bytes of every directory entry before that, of closed logs as well.
+        fetch: gives the snapshots.
+
+    Raises:
+        TrustFileMissing: a snapshot is not there.
+        VerificationError: one of its files is older, or another of the same version.
+    """
+    highest: dict[str, FileVersion] = {}
+    for data in before:
+        for role, file in _listed(data, fetch).items():
+            if role not in highest or file.version > highest[role].version:
+                highest[role] = file
+    for role, file in directory.files.items():
+        known = highest.get(role, file)
+        if role != "snapshot" and file != known and file.version <= known.version:
+            raise VerificationError(
+                f"the directory is void: {role} {file.version}, where the log had {known.version} before"
+            )
+
+
+def _listed(data: bytes, fetch: Fetch) -> Mapping[str, FileVersion]:
+    """The files of a directory by role; none where an entry publishes none, or its snapshot is not one."""
+    try:
+        entry = parse_directory_entry(data)
+        if not isinstance(entry, DirectoryPublished):
+            return {}
+        return {**listed_in_snapshot(fetch, entry.snapshot), "root": entry.root}
+    except TrustFileMissing:
+        raise
+    except (ParseError, VerificationError):
+        return {}
 
 
 def _runs_backwards(before: DirectoryLogEntry, entry: DirectoryLogEntry) -> bool:

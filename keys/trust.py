@@ -26,6 +26,7 @@ from keys.tuf_files import Fetch as Fetch
 from keys.tuf_files import TrustFileMissing as TrustFileMissing
 from keys.tuf_files import (
     check_tuf_keys,
+    commitment_of,
     fetch_exact,
     fetch_metadata,
     fetch_target,
@@ -156,6 +157,24 @@ def _read_snapshot(fetch: Fetch, root: Root, wanted: FileVersion) -> Mapping[str
     if metadata.signed.version != wanted.version:
         raise VerificationError(f"{name} has the version {metadata.signed.version}")
     return {file.removesuffix(".json"): listed for file, listed in metadata.signed.meta.items()}
+
+
+def listed_in_snapshot(fetch: Fetch, wanted: FileVersion) -> Mapping[str, FileVersion]:
+    """Read which files a snapshot lists, by role; who signed it is not verified.
+
+    Raises:
+        TrustFileMissing: it is not there, or is another one.
+        VerificationError: it is none.
+    """
+    name = metadata_name(Snapshot.type, wanted.version)
+    data = fetch_exact(fetch, name, wanted.sha256, TRUST_FILE_BYTES_MAX)
+    listed = read_metadata(name, data, Snapshot).signed.meta.items()
+    return {
+        file.removesuffix(".json"): FileVersion(
+            version=each.version, sha256=commitment_of(file, each)[0]
+        )
+        for file, each in listed
+    }
 
 
 def _read_council(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.limits import BUNDLE_ENTRIES_MAX, PUBLICATION_FILES_MAX
+from schemas.limits import BUNDLE_ENTRIES_MAX, BUNDLE_FILES_MAX, GENERATIONS_MAX
 from schemas.receipts import PATH_MAX, Salt
 from schemas.scalars import Base64, Count, ExchangeName, Message, Sha256Hex, Version
 from schemas.statements import Statement
@@ -39,13 +39,30 @@ class ProvedEntry(Message):
     path: Path
 
 
+Entries = Annotated[tuple[Base64, ...], Field(min_length=1, max_length=BUNDLE_ENTRIES_MAX)]
+"""The first entries of a directory log, none left out."""
+
+
+class DirectoryLog(Message):
+    """The directory log up to the acceptance's `directory_size`.
+
+    `path` is the consistency proof from the tree of these entries to that of `Bundle.directory_checkpoint`,
+    `judging` the index of the `directory.published` in force.
+    """
+
+    entries: Entries
+    judging: Count
+    path: Annotated[tuple[Sha256Hex, ...], Field(max_length=2 * PATH_MAX)]
+
+
 class Bundle(Message):
     """`bundle.json`: statement, body and content key; where it was logged; the directory that judges it.
 
-    `directory` is the `directory.published` entry in force and every entry behind it up to the acceptance's
-    `directory_size`: none of them published another. `witnessing` is a later `directory.published`, where
-    the witnesses or log keys of its council cosigned, since those of the first have changed. `files` are the
-    TUF files of these directories with the roots that lead to them, by their names under `/v1/trust/`.
+    `closed` are the directory logs that the council closed before, whole. `witnessing` is a later
+    `directory.published`, where the witnesses or log keys of its council cosigned, since those of the judging
+    one have changed. `files` are the TUF files of these two directories with the roots that lead to them, and
+    the snapshot of every directory in the logs, by their names under `/v1/trust/`; of two files of one name
+    one has `@` and its SHA-256 behind it.
     """
 
     v: Version
@@ -57,9 +74,8 @@ class Bundle(Message):
     body: Base64
     acceptance: ProvedAcceptance
     exchange_checkpoint: Note
-    directory: Annotated[
-        tuple[ProvedEntry, ...], Field(min_length=1, max_length=BUNDLE_ENTRIES_MAX)
-    ]
+    directory: DirectoryLog
+    closed: Annotated[tuple[Entries, ...], Field(max_length=GENERATIONS_MAX)] = ()
     directory_checkpoint: Note
     witnessing: ProvedEntry | None = None
-    files: Annotated[dict[str, Base64], Field(max_length=PUBLICATION_FILES_MAX)]
+    files: Annotated[dict[str, Base64], Field(max_length=BUNDLE_FILES_MAX)]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.bundle import Note, Path, ProvedEntry
-from schemas.limits import BUNDLE_ENTRIES_MAX, PUBLICATION_FILES_MAX
+from schemas.limits import EVIDENCE_ENTRIES_MAX, PUBLICATION_FILES_MAX
 from schemas.receipts import Salt
 from schemas.scalars import Base64, Count, ExchangeName, Message, Sha256Hex, Version
 from schemas.statements import Statement
@@ -48,7 +48,7 @@ class WronglyAccepted(Message):
     path: Path
     exchange_checkpoint: Note
     directory: Annotated[
-        tuple[ProvedEntry, ...], Field(min_length=1, max_length=BUNDLE_ENTRIES_MAX)
+        tuple[ProvedEntry, ...], Field(min_length=1, max_length=EVIDENCE_ENTRIES_MAX)
     ]
     directory_checkpoint: Note
     files: Annotated[dict[str, Base64], Field(max_length=PUBLICATION_FILES_MAX)]

@@ -137,9 +137,15 @@ COUNCIL_SECONDS_MAX: Final = 90 * 24 * 3600
 BUNDLE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of `bundle.json`: a directory's TUF files are its bulk; attachments lie beside it."""
 
-BUNDLE_ENTRIES_MAX: Final = 3_000
-"""Directory entries of a bundle or of evidence: a month's without another directory are a fifth of that for
-500 desks. With their paths no more fit into `JSON_VALUES_MAX`."""
+BUNDLE_ENTRIES_MAX: Final = 50_000
+"""Directory entries of a bundle, from the log's first on: seven years of 500 desks' sealing keys."""
+
+BUNDLE_FILES_MAX: Final = 20_000
+"""TUF files of a bundle: the snapshots of all its directories are their bulk."""
+
+EVIDENCE_ENTRIES_MAX: Final = 3_000
+"""Directory entries of evidence: a month's without another directory are a fifth of that for 500 desks. With
+their paths no more fit into `JSON_VALUES_MAX`."""
 
 LOST_ENTRIES_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of what a member gives back to a hub at once: weeks of a directory log with its files."""

@@ -33,7 +33,7 @@ from schemas.directory import Invitation
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
 from schemas.errors import BaridError, ConfigurationError, ParseError, VerificationError
 from schemas.evidence import Evidence, TwoTrees, WronglyAccepted
-from schemas.limits import BUNDLE_ENTRIES_MAX
+from schemas.limits import EVIDENCE_ENTRIES_MAX
 from schemas.loader import dump_json
 from schemas.receipts import Opening
 
@@ -236,7 +236,7 @@ class Gathering:
 
     async def _proved(self, indexes: range) -> tuple[ProvedEntry, ...]:
         """Entries of the directory log with their paths; a tile's width is asked for once."""
-        if len(indexes) > BUNDLE_ENTRIES_MAX:
+        if len(indexes) > EVIDENCE_ENTRIES_MAX:
             raise VerificationError(f"{len(indexes)} directory entries are too many to be shown")
         reader, size = self._reader("directory"), self.newest["directory"].checkpoint.size
         opened: dict[int, Opening] = {}

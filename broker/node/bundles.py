@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, select
 
 from broker.db import reading
+from broker.folding import kept_file
 from broker.node import tables
 from broker.node.follow_store import NodeFollowStore
 from broker.node.inbox.received import find_shown
@@ -21,19 +22,28 @@ from broker.node.line import Line
 from broker.node.receipts import path_to
 from broker.quorum_look import LOGS
 from broker.tlog.checkpoint import Checkpoint
+from broker.void import check_nothing_is_old, check_stays_in_force
+from keys.derivation import sha256_hex
 from keys.directory_files import make_directory_file
 from keys.envelope import parse_header
-from keys.tuf_files import TrustFileMissing
-from schemas.bundle import Bundle, ProvedAcceptance, ProvedEntry
+from keys.tuf_files import Fetch
+from schemas.bundle import Bundle, DirectoryLog, ProvedAcceptance, ProvedEntry
 from schemas.directory import Witnesses
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
 from schemas.envelope import Envelope
 from schemas.errors import Problem
-from schemas.limits import BUNDLE_ENTRIES_MAX, ENVELOPE_BYTES_MAX, STATEMENT_BYTES_MAX
+from schemas.limits import (
+    BUNDLE_BYTES_MAX,
+    BUNDLE_ENTRIES_MAX,
+    ENVELOPE_BYTES_MAX,
+    STATEMENT_BYTES_MAX,
+)
 from schemas.loader import dump_json, parse
 from schemas.problems import PROBLEM_BYTES_MAX
 from schemas.receipts import Receipt
 from schemas.statements import Statement
+
+_TOO_LARGE: Final = "the directory log is too large for a bundle: have the log audited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,30 +182,24 @@ def _write(
     judging, newest = (follower.history.at(each).publication for each in (until, size))
     if judging is None or newest is None:
         raise Problem("directory-invalid", "no directory was in force at that entry")
-    if until - judging.ref.index > BUNDLE_ENTRIES_MAX:
-        raise Problem(
-            "not-found",
-            "the hub logged too much behind its directory for a bundle: have it audited",
-        )
-    openings = store.openings_from(follower.generation, judging.ref.index)
-
-    def fetch(name: str, size_bytes_max: int) -> bytes:
-        data = store.trust_file(name)
-        if data is None or len(data) > size_bytes_max:
-            raise TrustFileMissing(name)
-        return data
-
-    def proved(index: int) -> ProvedEntry:
-        path = follower.fold.path(index, size)
-        entry = openings[index - judging.ref.index].entry
-        return ProvedEntry(entry=entry, index=index, path=_hex(path))
-
-    root = follower.history.initial_root
-    files = make_directory_file(judging.directory, fetch, root).files
+    logs = [
+        tuple(each.entry for each in store.openings_from(generation, 0))
+        for generation in range(1, follower.generation + 1)
+    ]
+    entries, closed = logs[-1][:until], tuple(logs[:-1])
+    if sum(map(len, (entries, *closed))) > BUNDLE_ENTRIES_MAX:
+        raise Problem("not-found", f"{_TOO_LARGE}: over {BUNDLE_ENTRIES_MAX} directory entries")
+    files, noting = _noted(store)
+    root, index = follower.history.initial_root, judging.ref.index
+    before = (*(entry for each in closed for entry in each), *entries[:index])
+    check_nothing_is_old(judging.directory, before, noting)
+    check_stays_in_force(judging.directory, entries[index:], root, noting)
+    files |= make_directory_file(judging.directory, noting, root).files
     is_renewed = newest.ref != judging.ref
     if is_renewed:
-        files |= make_directory_file(newest.directory, fetch, root).files
-    return dump_json(
+        files |= make_directory_file(newest.directory, noting, root).files
+    steps = follower.fold.growth(until, size)
+    data = dump_json(
         Bundle(
             v=1,
             exchange=line.home.exchange,
@@ -204,9 +208,34 @@ def _write(
             body=body,
             acceptance=acceptance,
             exchange_checkpoint=trees["exchange"].text,
-            directory=tuple(proved(index) for index in range(judging.ref.index, until)),
+            directory=DirectoryLog(entries=entries, judging=index, path=_hex(steps)),
+            closed=closed,
             directory_checkpoint=trees["directory"].text,
-            witnessing=proved(newest.ref.index) if is_renewed else None,
+            witnessing=_proved(line, newest.ref.index, size) if is_renewed else None,
             files=files,
         )
     )
+    if len(data) > BUNDLE_BYTES_MAX:
+        raise Problem("not-found", f"{_TOO_LARGE}: over {BUNDLE_BYTES_MAX} bytes")
+    return data
+
+
+def _noted(store: NodeFollowStore) -> tuple[dict[str, bytes], Fetch]:
+    """The TUF files that are read, and what reads them."""
+    read: dict[str, bytes] = {}
+
+    def fetch(name: str, size_bytes_max: int) -> bytes:
+        data = kept_file(store, name, size_bytes_max)
+        known = read.setdefault(str(name), data)
+        if known != data:
+            read[f"{name}@{sha256_hex(data)}"] = data
+        return data
+
+    return read, fetch
+
+
+def _proved(line: Line, index: int, size: int) -> ProvedEntry:
+    follower = line.follower
+    store = NodeFollowStore(line.home.engine)
+    entry = store.openings_from(follower.generation, index)[0].entry
+    return ProvedEntry(entry=entry, index=index, path=_hex(follower.fold.path(index, size)))

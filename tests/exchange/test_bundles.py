@@ -17,11 +17,13 @@ import pytest
 
 from broker.bundles import VerifiedBundle, verify_bundle
 from broker.cli.bundling import verify_bundle_file
-from broker.hub.setup import load_repository
+from broker.hub.setup import load_repository, open_ledger
+from broker.hub.succession import prepare_next
 from broker.node.bundles import make_bundle, received_source, sent_source
 from keys.repository import CouncilFiles, make_targets, named, signed
 from keys.trust import read_initial_root
 from keys.tuf_files import metadata_name
+from schemas.directory import Logs
 from schemas.errors import BaridError, Problem
 from schemas.loader import dump_json
 from schemas.scalars import decode_base64, encode_base64
@@ -69,8 +71,8 @@ class Exchange:
         data: bytes = self.history.run(make_bundle(line, sent_source(line, "ly/main", self.id)))
         return data
 
-    def publish(self) -> None:
-        """The council has another version, in which another node is a witness no more."""
+    def publish(self, logs: Logs | None = None) -> None:
+        """The council has another version, in which another node is a witness no more; or other logs."""
         hub, directory = self.history.founded.hub, self.history.ledger.state.directory
         assert directory is not None
         number = directory.versions["targets"] + 1
@@ -78,14 +80,17 @@ class Exchange:
         if not isinstance(witnesses, str):
             kept = {each: witnesses.keys[each] for each in ("ly", "tn")}
             witnesses = witnesses.model_copy(update={"keys": kept})
-        council = directory.council.model_copy(update={"witnesses": witnesses})
+        changed = {"witnesses": witnesses, "logs": logs or directory.council.logs}
+        council = directory.council.model_copy(update=changed)
         files = CouncilFiles(council, *hub.rules())
         delegations = directory.council_part.delegations
         payload = make_targets(number, files, delegations, now() + timedelta(days=365))
         metadata = {metadata_name("targets", number): signed(payload, hub.governors[:3])}
         data = self.history.folder / "hub"
-        load_repository(data, hub.keystore, metadata | named(payload, files.targets()), now())
-        self.history.ledger.catch_up()
+        files_signed = metadata | named(payload, files.targets())
+        load_repository(data, hub.keystore, files_signed, self.history.clock())
+        if logs is None:
+            self.history.ledger.catch_up()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +139,8 @@ def test_after_other_witnesses_came(tmp_path: Path) -> None:
     exchange.publish()
     exchange.work(3)
     data = exchange.received()
-    assert json.loads(data)["witnessing"]["index"] > json.loads(data)["directory"][0]["index"]
+    plain = json.loads(data)
+    assert plain["witnessing"]["index"] > plain["directory"]["judging"]
     found = _verify(exchange, data)
     assert set(found.exchange.witnesses) == {"ly", "tn"}
     assert found.directory.versions["targets"] == 1
@@ -197,9 +203,14 @@ ALTERED: dict[str, Callable[[Plain], None]] = {
     "salt": _set("acceptance", "salt"),
     "index": lambda p: p["acceptance"].update(index=p["acceptance"]["index"] + 1),
     "path": _path,
-    "directory entry": lambda p: _set("entry")(p["directory"][0]),
-    "directory entry left out": lambda p: p["directory"].pop(0),
-    "last directory entry left out": lambda p: p["directory"].pop(),
+    "directory entry": _set("directory", "entries", 0),
+    "last directory entry": _set("directory", "entries", -1),
+    "directory entry left out": lambda p: p["directory"]["entries"].pop(0),
+    "last directory entry left out": lambda p: p["directory"]["entries"].pop(),
+    "another directory judges": lambda p: p["directory"].update(judging=1),
+    "no directory judges": lambda p: p["directory"].update(judging=1000),
+    "growth": lambda p: p["directory"]["path"].append("0" * 64),
+    "a closed log": lambda p: p.update(closed=[p["directory"]["entries"]]),
     "snapshot": lambda p: _file(p, ".snapshot.json"),
     "targets": lambda p: _file(p, ".targets.json"),
     "council": lambda p: _file(p, "council.json"),
@@ -317,3 +328,28 @@ def test_it_verifies_in_a_process_without_any_network(
     extracted = tmp_path / "case" / "bulletin.json"
     assert json.loads(extracted.read_bytes())["id"] == exchange.id
     assert extracted.stat().st_mode & 0o777 == 0o600
+
+
+def test_in_the_log_that_follows(tmp_path: Path) -> None:
+    """It holds the closed directory logs as well, as the council that closed them says that they ended."""
+    history = History(tmp_path / "exchange")
+    exchange = Exchange(history)
+    hub, data = history.founded.hub, history.folder / "hub"
+    history._end_hub()
+    ledger = open_ledger(data, hub.keystore, history.now_unix)
+    logs = prepare_next(data, hub.keystore, ledger).logs
+    ledger.close()
+    exchange.publish(logs)
+    history.open_hub()
+    exchange.work(4)
+    exchange.id, content = document("ly/main", "the title")
+    history.nodes["ly"].hand_in(content, ("ne/main", "tn/main"))
+    exchange.work(3)
+    plain = json.loads(exchange.received())
+    assert _verify(exchange, json.dumps(plain).encode()).exchange.checkpoint.origin.endswith("/2")
+    whole = plain["closed"]
+    for closed in ([], [whole[0][:-1]], [whole[0][1:]], whole * 2):
+        plain["closed"] = closed
+        with pytest.raises(BaridError):
+            _verify(exchange, json.dumps(plain).encode())
+    history.close()

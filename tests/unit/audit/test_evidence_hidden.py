@@ -13,7 +13,7 @@ from broker.evidence import verify_evidence
 from schemas.bulletin.vocabularies import Kind
 from schemas.entries import HubOperated
 from schemas.errors import VerificationError
-from schemas.limits import BUNDLE_ENTRIES_MAX
+from schemas.limits import EVIDENCE_ENTRIES_MAX
 from schemas.loader import dump_json, to_plain
 from schemas.receipts import OpeningsPage
 from schemas.scalars import encode_base64
@@ -110,7 +110,7 @@ def test_an_earlier_directory_convicts_nobody(
         verify_evidence(json.dumps(plain).encode(), story.initial_root)
 
 
-@pytest.mark.parametrize(("flood", "shown"), [(BUNDLE_ENTRIES_MAX - 30, True), (6_000, False)])
+@pytest.mark.parametrize(("flood", "shown"), [(EVIDENCE_ENTRIES_MAX - 30, True), (6_000, False)])
 def test_a_flood_of_directory_entries_holds_no_audit_up(
     story: AuditWorld, tmp_path: Path, flood: int, shown: bool
 ) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from broker.tlog.cosignature import MlDsa44CosignatureSigner
-from broker.tlog.merkle import inclusion_path
+from broker.tlog.merkle import consistency_path, inclusion_path
 from broker.tlog.note import Note, parse_note
 from broker.tlog.tiles import reader_from_tiles
 from keys.envelope import Outgoing, address, seal_content
@@ -16,8 +16,9 @@ from keys.signing import SigningIdentity
 from schemas.bulletin import parse_bulletin
 from schemas.bulletin.agreement import header_fields
 from schemas.bulletin.vocabularies import Precedence
-from schemas.bundle import Bundle, ProvedAcceptance, ProvedEntry
+from schemas.bundle import Bundle, DirectoryLog, ProvedAcceptance, ProvedEntry
 from schemas.directory import Witnesses, WitnessKey
+from schemas.entries import parse_exchange_entry
 from schemas.envelope import Envelope
 from schemas.loader import to_plain
 from schemas.scalars import encode_base64
@@ -94,10 +95,8 @@ class Forger:
             "exchange": [each.data for each in world.exchange_entries],
         }
 
-    def bundle(
-        self, sealed: Envelope, index: int, directories: Sequence[int], witnessing: int | None
-    ) -> Bundle:
-        """The bundle of an acceptance, judged by the directory entries of these indexes."""
+    def bundle(self, sealed: Envelope, index: int, judging: int, witnessing: int | None) -> Bundle:
+        """The bundle of an acceptance, judged by a directory entry."""
         world, logged = self._world, self._world.exchange_entries[index]
         return Bundle(
             v=1,
@@ -112,11 +111,19 @@ class Forger:
                 path=self._path("exchange", index),
             ),
             exchange_checkpoint=self._note("exchange"),
-            directory=tuple(self._proved(each) for each in directories),
+            directory=self._log(index, judging),
             directory_checkpoint=self._note("directory"),
             witnessing=None if witnessing is None else self._proved(witnessing),
             files=dict(world.files),
         )
+
+    def _log(self, index: int, judging: int) -> DirectoryLog:
+        accepted = parse_exchange_entry(self._world.exchange_entries[index].entry)
+        data, until = self._data["directory"], accepted.directory_size
+        tiles = grow(data)[1]
+        read = reader_from_tiles(lambda level, at: tiles[level, at], len(data))
+        path = tuple(step.hex() for step in consistency_path(until, len(data), read))
+        return DirectoryLog(entries=tuple(data[:until]), judging=judging, path=path)
 
     def evidence(self, index: int, directories: Sequence[int]) -> dict[str, Any]:
         """What evidence says of an acceptance: its entry and those of the directory log, proved."""
