@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
@@ -107,14 +108,21 @@ def raise_alarm(
 def raise_fault(connection: Connection, subject: str, problem: Problem, now: datetime) -> None:
     """Note a fault of the hub, with its checkpoints as evidence where they contradict each other.
 
+    That the hub does not know a desk's request key, as of a suspended member, is none: it says nothing of
+    what was asked for, and is noted once for the desk.
+
     Args:
         connection: a writing transaction.
-        subject: what it is about: an envelope, a log.
-        problem: as verification raised it.
+        subject: what it is about, the desk first: an envelope, a log.
+        problem: as verification raised it, or as the hub answered.
         now: UTC, whole seconds.
     """
-    kind = AlarmKind.HUB_FAULT
     text = f"{problem.word}: {problem.detail}"
+    if problem.type.status == HTTPStatus.UNAUTHORIZED:
+        desk = subject.partition(" ")[0]
+        raise_alarm(connection, AlarmKind.REFUSES_US, desk, text, now)
+        return
+    kind = AlarmKind.HUB_FAULT
     if problem.word == "inconsistent-log":
         kind = AlarmKind.INCONSISTENT_LOG
         checkpoints = problem.extensions.get("checkpoints")

@@ -195,6 +195,14 @@ def test_a_text_is_cut(connection: Connection) -> None:
     assert (alarm.kind, len(alarm.text)) == (AlarmKind.INCONSISTENT_LOG, 16 * 1024)
 
 
+def test_a_hub_that_does_not_know_a_desk_is_not_blamed(connection: Connection) -> None:
+    """As of a suspended member: one alarm for the desk, however many envelopes it had asked about."""
+    for number in range(3):
+        raise_fault(connection, f"ly/main {number}", Problem("unknown-key"), at())
+    [alarm] = list_alarms(connection)
+    assert (alarm.kind, alarm.subject, alarm.times) == (AlarmKind.REFUSES_US, "ly/main", 3)
+
+
 # What is shown to whom, in which order.
 
 
