@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import httpx
 from sqlalchemy import Engine, event, select
@@ -46,7 +46,7 @@ from broker.node.sync import Sync
 from broker.node.witness_keys import WITNESS_FILE
 from broker.settings import Listen, NodeSettings
 from schemas.bulletin.vocabularies import Precedence
-from schemas.directory import Invitation, Witnesses, WitnessKeyFile
+from schemas.directory import Invitation, Witnesses, WitnessKey, WitnessKeyFile
 from schemas.loader import dump_json, parse
 from tests.exchange.live import CHEAP, EXCHANGE, PASSPHRASE, LiveHub, now
 
@@ -115,6 +115,8 @@ class Founded:
     folder: Path
     early: Path
     """Where each node was saved before it had a sealing key."""
+    members: tuple[str, ...]
+    """Who has a node: those that take part, then those that the council has not admitted."""
 
 
 class Node:
@@ -211,20 +213,25 @@ class History:
     Args:
         folder: empty; everything of it lies there.
         quorum: all nodes are witnesses, of whom so many must cosign; None in a test exchange.
+        began: what it is copied from, where that is another exchange.
     """
 
-    def __init__(self, folder: Path, quorum: int | None = None) -> None:
+    first_days: ClassVar = FIRST_DAYS
+
+    def __init__(
+        self, folder: Path, quorum: int | None = None, began: Founded | None = None
+    ) -> None:
         # One and the same without a quorum, however it is asked for.
-        self.founded = founded() if quorum is None else founded(quorum)
+        self.founded = began or (founded() if quorum is None else founded(quorum))
         self.folder = folder
         shutil.copytree(self.founded.folder, folder, dirs_exist_ok=True)
-        self.offset_seconds = int(timedelta(days=FIRST_DAYS).total_seconds())
+        self.offset_seconds = int(timedelta(days=self.first_days).total_seconds())
         self.wire = Wire()
         self._runner = asyncio.Runner()
         self.open_hub()
         self.frozen = False
         self.later()
-        self.nodes = {member: Node(self, member) for member in MEMBERS}
+        self.nodes = {member: Node(self, member) for member in self.founded.members}
 
     def now_unix(self) -> int:
         """Everybody's clock."""
@@ -291,45 +298,68 @@ class History:
         finally:
             self.wire.cut = None
 
-    def audit(self, invitation: Invitation | None = None, how: How = HOW) -> AuditReport:
-        """What an auditor finds who has the first invitation, or another one."""
-        hub, invitation = self.founded.hub, invitation or self.founded.hub.invitation
+    def auditor(self) -> HubClient:
+        """A client that signs as the auditor's desk."""
+        hub = self.founded.hub
         key = hub.desks["auc/audit"].request
         client = HubClient(hub.invitation.hub, EXCHANGE, key, self.now_unix)
         self.connect(client)
-        store = SeenStore(self.folder)
-        audit = verify_exchange(client, invitation, store, self.clock, how)
+        return client
+
+    def audit(
+        self, invitation: Invitation | None = None, how: How = HOW, data: Path | None = None
+    ) -> AuditReport:
+        """What an auditor finds who has the first invitation, or another one; `data` is its folder."""
+        invitation = invitation or self.founded.hub.invitation
+        store = SeenStore(data or self.folder)
+        audit = verify_exchange(self.auditor(), invitation, store, self.clock, how)
         report: AuditReport = self.run(audit)
         return report
 
-    def close(self) -> None:
-        """It is over."""
+    def stop(self) -> None:
+        """Everything ends; what lies on the disks stays."""
         for node in self.nodes.values():
             node.close()
         self._end_hub()
         self._runner.close()
+
+    def close(self) -> None:
+        """It is over."""
+        self.stop()
         shutil.rmtree(self.folder)
 
 
 @functools.cache
 def founded(quorum: int | None = None) -> Founded:
     """An exchange whose nodes have announced their keys; nothing was sent."""
+    return found(quorum, LiveHub)
+
+
+def found(quorum: int | None, make_hub: type[LiveHub], late: tuple[str, ...] = ()) -> Founded:
+    """Found an exchange.
+
+    Args:
+        quorum: as of a `History`.
+        make_hub: who has a seat.
+        late: further members whose nodes have the invitation, and for whom nobody speaks yet.
+    """
     base = Path(tempfile.mkdtemp(prefix="barid-histories-"))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     folder, early = base / "founded", base / "early"
     early.mkdir()
     requests, keys = {}, {}
-    for member in MEMBERS:
+    for member in (*MEMBERS, *late):
         listen = Listen(host="127.0.0.1", port=0)
         settings = NodeSettings(exchange=EXCHANGE, member=member, desks=("main",), listen=listen)
         request = init_node(folder / member, settings, PASSPHRASE, now(), cost=CHEAP)
+        if member in late:
+            continue
         requests[member] = request.read_bytes()
         if quorum is not None:
-            file = (folder / member / WITNESS_FILE).read_bytes()
-            keys[member] = parse(WitnessKeyFile, file, 10_000).key
+            keys[member] = witness_key(folder / member)
     witnesses = None if quorum is None else Witnesses(quorum=quorum, keys=keys)
-    hub = LiveHub(folder / "hub", requests, witnesses)
-    for member in MEMBERS:
+    hub = make_hub(folder / "hub", requests, witnesses)
+    for member in (*MEMBERS, *late):
         join_node(folder / member, dump_json(hub.invitation))
         home = open_home(folder / member, PASSPHRASE)
         backup_node(home, early / member, now())
@@ -341,7 +371,12 @@ def founded(quorum: int | None = None) -> Founded:
     finally:
         hub.stop()
         hub.ledger.engine.dispose()
-    return Founded(hub, folder, early)
+    return Founded(hub, folder, early, (*MEMBERS, *late))
+
+
+def witness_key(data: Path) -> WitnessKey:
+    """The key with which the node in a directory cosigns, as the council is told it."""
+    return parse(WitnessKeyFile, (data / WITNESS_FILE).read_bytes(), 10_000).key
 
 
 def _announce(hub: LiveHub, data: Path) -> None:

@@ -25,6 +25,10 @@ REPORT: Final = PROJECT / "docs" / "soak.md"
 RUNS: Final = (
     ("kill -9 of hub and nodes at random moments", "tests/faults/test_kill_rounds.py"),
     ("random histories against a model", "tests/exchange/test_histories.py"),
+    (
+        "random histories, governed meanwhile, whose audits find nothing",
+        "tests/exchange/test_audited_histories.py",
+    ),
     ("a 100 MiB attachment, killed ten times", "tests/faults/test_attachment_kill.py"),
     ("kill -9 of the hub at every commit point", "tests/faults/test_hub_kill.py"),
     (
