@@ -1,7 +1,8 @@
 """The long run: every test of faults with the full numbers, and what came of it as docs/soak.md.
 
-Run as `python -m tests.faults.soak`, which `make soak` does. The numbers are set by `BARID_SOAK_KILLS` and
-`BARID_SOAK_HISTORIES`; the document says how many were really done.
+Run as `python -m tests.faults.soak`, which `make soak` does; with names of files, these alone, while the rows
+of the others stay. The numbers are set by `BARID_SOAK_KILLS` and `BARID_SOAK_HISTORIES`; the document says
+how many were really done.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ RUNS: Final = (
 )
 
 FULL: Final = {"BARID_SOAK_KILLS": "300", "BARID_SOAK_HISTORIES": "1000"}
+
+_ROW: Final = re.compile(r"^(\| [^|]* \| `([^`]*)` \|(?:[^|]*\|){4})$", re.MULTILINE)
 
 _TOLD: Final = re.compile(
     r"^(seed .*|[0-9]+ rounds.*|[0-9]+ histories.*|\{.*MiB.*\})$", re.MULTILINE
@@ -83,37 +86,46 @@ def run(title: str, path: str) -> Result:
     )
 
 
-def report(results: list[Result], began: datetime) -> str:
-    """The document."""
-    return "\n".join(_lines(results, began)) + "\n"
+def report(result: Result, began: datetime, before: str) -> str:
+    """The document, with the row of one run in the place of the one before."""
+    rows = {path: row for row, path in _ROW.findall(before)}
+    told = "; ".join((*result.told, *_reduced()))
+    minutes, when = f"{result.seconds / 60:.1f}", f"{began:%Y-%m-%d %H:%M}"
+    cells = (result.title, f"`{result.path}`", result.summary, minutes, when, told)
+    rows[result.path] = f"| {' | '.join(cells)} |"
+    return "\n".join(_lines([rows[path] for _, path in RUNS if path in rows])) + "\n"
 
 
-def _lines(results: list[Result], began: datetime) -> Iterator[str]:
-    yield "# Soak\n"
-    yield "Written by `make soak`; not by hand. What the tests do in small, with the long numbers.\n"
-    yield f"- {began:%Y-%m-%d %H:%M} UTC"
-    yield f"- {description()}"
+def _reduced() -> Iterator[str]:
     for name, full in FULL.items():
         asked = os.environ.get(name, full)
         if asked != full:
-            yield f"- `{name}={asked}`, where the full number is {full}"
-    yield "\n| what | tests | result | minutes | said |"
-    yield "| --- | --- | --- | --- | --- |"
-    for each in results:
-        told = "; ".join(each.told)
-        minutes = f"{each.seconds / 60:.1f}"
-        yield f"| {each.title} | `{each.path}` | {each.summary} | {minutes} | {told} |"
+            yield f"`{name}={asked}`, where the full number is {full}"
+
+
+def _lines(rows: list[str]) -> Iterator[str]:
+    yield "# Soak\n"
+    yield "Written by `make soak`; not by hand. What the tests do in small, with the long numbers.\n"
+    yield f"{description()}\n"
+    yield "| what | tests | result | minutes | begun (UTC) | said |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    yield from rows
 
 
 def main() -> int:
-    """Run all. Returns the exit code: 0 where everything was sound."""
-    began, results = datetime.now(UTC), []
+    """Run all, or what is named. Returns the exit code: 0 where everything was sound."""
+    named, is_sound = sys.argv[1:], True
+    if unknown := set(named) - {path for _, path in RUNS}:
+        sys.exit(f"no long run: {', '.join(sorted(unknown))}")
     for title, path in RUNS:
+        if named and path not in named:
+            continue
+        began = datetime.now(UTC)
         result = run(title, path)
-        results.append(result)
+        is_sound &= result.is_sound
         print(f"{result.summary} in {result.seconds:.0f} s: {title}", flush=True)  # noqa: T201
-        REPORT.write_text(report(results, began))
-    return 0 if all(each.is_sound for each in results) else 1
+        REPORT.write_text(report(result, began, REPORT.read_text()))
+    return 0 if is_sound else 1
 
 
 if __name__ == "__main__":
