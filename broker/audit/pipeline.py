@@ -22,7 +22,12 @@ from broker.audit.leaves import NO_OPENING
 from broker.audit.purges import PurgeAudit
 from broker.audit.reading import LogReader, SettledBatch
 from broker.audit.rules import Findings, LogName
-from broker.audit.workers import ENTRIES_FOR_WORKERS_MIN, KnownDirectory, Workers
+from broker.audit.workers import (
+    ENTRIES_FOR_WORKERS_MIN,
+    KnownDirectory,
+    Workers,
+    rarely_collecting,
+)
 from broker.tlog.tiles import TILE_WIDTH
 from schemas.errors import ConfigurationError, ParseError
 
@@ -112,6 +117,14 @@ class ExchangePass:
 
     async def run(self) -> None:
         """Fold every entry of the log."""
+        with rarely_collecting():
+            await self._fold_all()
+        await self._check_tiles()
+        self._keep()
+        self.growth.finish()
+        self.audit.finish()
+
+    async def _fold_all(self) -> None:
         self._go_on()
         first_tile = self.resumed // TILE_WIDTH
         is_large = self.size - self.resumed >= ENTRIES_FOR_WORKERS_MIN
@@ -127,10 +140,6 @@ class ExchangePass:
                 raise ConfigurationError(detail) from error
             finally:
                 workers.close()
-        await self._check_tiles()
-        self._keep()
-        self.growth.finish()
-        self.audit.finish()
 
     async def _examine_with(self, workers: Workers, first_tile: int) -> None:
         ahead: deque[tuple[SettledBatch, asyncio.Future[list[Examined]]]] = deque()

@@ -1,7 +1,7 @@
 """`make bench-large`: a log of a million entries is generated, audited from local files, and proved from.
 
 Run as `python -m tests.bench.large`; `--quick` does it with few entries, and nothing that it says counts. The
-audits are processes of their own (`audit FOLDER …`), so that their memory can be measured.
+audits are processes of their own (`large_audit`), so that their memory can be measured.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
-from broker.audit.mirror import Folder, Keeping
+from broker.audit.mirror import Keeping
 from broker.audit.pipeline import How
 from broker.audit.report import AuditReport
 from broker.audit.seen import SeenStore
@@ -34,16 +34,13 @@ from broker.hub.logbook import Prover, read_head
 from broker.hub.setup import open_ledger
 from broker.hub.showing import tile_bytes
 from broker.tlog.tiles import TILE_WIDTH, TileId
-from schemas.directory import Invitation
-from schemas.limits import TRUST_FILE_BYTES_MAX
-from schemas.loader import dump_json, parse
+from schemas.loader import dump_json
 from tests.bench import machine
 from tests.bench.figures import Bar, Figure, Section, table
 from tests.bench.large_log import COHORT, LargeLog
 from tests.bench.processes import ROOT
 from tests.bench.report import Report
 from tests.bench.world import BenchExchange
-from tests.exchange.live import EXCHANGE
 
 T = TypeVar("T")
 
@@ -67,7 +64,7 @@ class Size:
     proofs: int
 
 
-FULL: Final = Size(1_000_192, 40_960, 5_000)
+FULL: Final = Size(1_000_192, 81_920, 5_000)
 """The first number is the next above a million that cohorts divide."""
 QUICK: Final = Size(8 * COHORT, 4 * COHORT, 50)
 
@@ -137,9 +134,9 @@ def _audit(exchange: BenchExchange, log: LargeLog, copy: Path, jobs: int, mode: 
     invitation = copy / "invitation.json"
     invitation.write_bytes(dump_json(exchange.hub.invitation))
     at = int(log.moment.timestamp())
-    arguments = ("audit", str(copy), "--jobs", str(jobs), "--mode", mode, "--at", str(at))
+    arguments = (str(copy), "--jobs", str(jobs), "--mode", mode, "--at", str(at))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.large", *arguments],
+        [sys.executable, "-m", "tests.bench.large_audit", *arguments],
         cwd=ROOT,
         capture_output=True,
         check=False,
@@ -265,49 +262,12 @@ def _percentile(values: list[float], percent: int) -> float:
     return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
 
 
-def audit_copy(copy: Path, jobs: int, mode: str, at: datetime) -> None:
-    """Audit a copy, and print what was found and used as one line of JSON."""
-    data = (copy / "invitation.json").read_bytes()
-    invitation = parse(Invitation, data, TRUST_FILE_BYTES_MAX)
-    assert invitation.exchange == EXCHANGE
-    how = How(jobs=jobs)
-    if mode == "trees":
-        how = replace(how, trees_only=True)
-    with tempfile.TemporaryDirectory() as seen:
-        start = time.perf_counter()
-        report = asyncio.run(
-            verify_exchange(Folder(copy), invitation, SeenStore(Path(seen)), lambda: at, how)
-        )
-        seconds = time.perf_counter() - start
-    log = report.exchange_log
-    print(
-        json.dumps(
-            {
-                "seconds": seconds,
-                "findings": report.to_plain()["findings"],
-                "entries": 0 if log is None else log.checkpoint.size,
-                "memory_mib": machine.peak_memory_mib(),
-            }
-        )
-    )
-
-
 def main() -> int:
     """Measure, print the table and JSON, and write the report."""
     arguments = argparse.ArgumentParser(prog="make bench-large", description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="a little of everything")
     arguments.add_argument("--docs", type=Path, help="write the report here; docs/ by default")
-    commands = arguments.add_subparsers(dest="command")
-    audit = commands.add_parser("audit", help="audit a copy; the measurement calls it")
-    audit.add_argument("copy", type=Path)
-    audit.add_argument("--jobs", type=int, required=True)
-    audit.add_argument("--mode", choices=("trees", "whole"), required=True)
-    audit.add_argument("--at", type=int, required=True)
     chosen = arguments.parse_args()
-    if chosen.command == "audit":
-        at = datetime.fromtimestamp(chosen.at, UTC)
-        audit_copy(chosen.copy, chosen.jobs, chosen.mode, at)
-        return 0
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="barid-bench-large-") as name:
         sections = measure(Path(name), QUICK if chosen.quick else FULL)
