@@ -38,7 +38,7 @@ from broker.tlog.receipt import exchange_leaf_data
 from keys.purge_orders import OrderInForce
 from schemas.bulletin.vocabularies import Precedence
 from schemas.entries import EnvelopeAccepted, HubOperated, OpeningPurged, parse_exchange_entry
-from schemas.errors import BaridError, ConfigurationError, ParseError
+from schemas.errors import BaridError, ParseError
 from schemas.limits import RECIPIENTS_MAX
 from schemas.loader import dump_json, load_json
 from schemas.purges import PurgeOrder
@@ -166,9 +166,9 @@ async def keep_purging(ledger: Ledger, sequencer: Sequencer, now_unix: Callable[
             if not is_wiped:
                 await asyncio.to_thread(wipe, ledger)
                 is_wiped = True
-        except (BaridError, SQLAlchemyError, ConfigurationError) as error:
-            # A task that ended would never obey again; what is due stays so.
-            _LOG.error("an order to destroy was not obeyed: %s", type(error).__name__)
+        except (BaridError, SQLAlchemyError) as error:
+            # A task that ended would never obey again; what is due, or not wiped yet, stays so.
+            _LOG.error("an order to destroy was not obeyed to the end: %s", type(error).__name__)
         await asyncio.sleep(LOOK_SECONDS)
 
 

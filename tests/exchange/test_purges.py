@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ from broker.hub.purging import due_orders, next_work
 from broker.hub.retention import Ended, look
 from broker.hub.tables import acknowledgement, body, entry, envelope, purge, slot
 from broker.node import tables as node_tables
+from broker.tlog.receipt import exchange_leaf
+from keys.repository import CouncilFiles, sign_targets
 from schemas.errors import ConfigurationError, Problem
 from schemas.limits import PURGE_DELAY_SECONDS, PURGE_OVERDUE_SECONDS
 from schemas.purges import PurgeOrder
-from tests.exchange.destroying import Purging
+from tests.exchange.acting import openings, submit
+from tests.exchange.destroying import REASON, Purging
 from tests.exchange.histories import History
-from tests.exchange.live import now
+from tests.exchange.live import live_hub, now, run
+from tests.exchange.nodes import wait_for
 
 
 @pytest.fixture
@@ -199,6 +204,33 @@ def test_an_order_that_cannot_be_obeyed(purging_: Purging, what: str) -> None:
     with pytest.raises(ConfigurationError):
         each.load(each.signed([*each.orders, order]))
     assert each.history.audit().findings == ()
+
+
+def test_a_hub_that_serves_obeys_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten minutes after the directory with the order came into force, and its metrics count it."""
+    monkeypatch.setattr(purging, "LOOK_SECONDS", 0.05)
+    with live_hub(tmp_path / "hub") as hub:
+        run(hub.announce("ly/main", "tn/main"))
+        receipt = run(submit(hub, hub.seal(hub.outgoing("ly/main"), "tn/main")))
+        order = PurgeOrder(
+            origin=hub.invitation.logs.exchange.origin,
+            index=receipt.index,
+            leaf=exchange_leaf(receipt.salt, receipt.entry).hex(),
+            reason=REASON,
+            ordered=now(),
+        )
+        files = CouncilFiles(hub.council, *hub.rules(), purges=(order,))
+        keys = {member: (signer.public_key,) for member, signer in hub.member_signers.items()}
+        until = now() + timedelta(days=365)
+        hub.publish(sign_targets(2, files, keys, hub.governors[:3], until))
+        wait_for(lambda: bool(hub.ledger.state.purges))
+        assert hub.ledger.heads()[1].size == receipt.index + 1
+        hub.clock_offset_seconds = PURGE_DELAY_SECONDS + 1
+        wait_for(lambda: hub.ledger.heads()[1].size == receipt.index + 2)
+        shown = run(openings(hub, "auc/audit", "exchange", receipt.index, receipt.index + 2))
+        assert [each.index for each in shown.openings] == [receipt.index + 1]
+        counted = hub.app.state.watched.registry.get_sample_value("barid_hub_purged_openings_total")
+        assert counted == 1
 
 
 class TestHostileHub:
