@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -326,6 +327,19 @@ class Ledger:
             rows = [{"nonce": value, "expires": expires} for value, expires in nonces]
             connection.execute(_REMEMBER, rows)
         connection.execute(_FORGET, {"now": at_unix})
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[tuple[Connection, DirectoryHistory]]:
+        """Read the database beside the history of the directory log as it stands there.
+
+        Without this a directory may be committed, and its files be there, that is not folded yet.
+        """
+        with reading(self.engine) as connection:
+            with self._lock:
+                # The first read fixes what the connection sees; nothing is committed here meanwhile.
+                self._catch_up(connection)
+                history = self._history.copy()
+            yield connection, history
 
     def catch_up(self) -> None:
         """Fold directory entries that another process wrote."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from broker.db import reading
 from broker.hub.ledger import Ledger
 from broker.hub.publications import Publish, judge, read_publication
 from broker.hub.sequencer import Sequencer
@@ -111,13 +110,13 @@ class Publishing:
         return answer
 
     def _known(self, work: Publish) -> Published | None:
-        with reading(self._ledger.engine) as connection:
-            return work.known(connection, self._ledger.history)
+        with self._ledger.at_one_moment() as (connection, history):
+            return work.known(connection, history)
 
     def _judge(self, work: Publish) -> None:
         at = datetime.fromtimestamp(self._now_unix(), UTC)
-        with reading(self._ledger.engine) as connection:
-            judge(work.files, connection, self._ledger.history, work.signers, at)
+        with self._ledger.at_one_moment() as (connection, history):
+            judge(work.files, connection, history, work.signers, at)
 
     def _note(self, member: str, name: str) -> _Judged:
         """Find what was judged of this publication, or count it. Raises Problem: `publication-rate`."""

@@ -99,6 +99,16 @@ def test_the_same_at_once_is_one_entry(hub: LiveHub) -> None:
     assert hub.ledger.state.size == size + 1
 
 
+def test_what_another_process_has_just_published(
+    hub: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are in the database, and the running hub has not noticed: the answer is its entry."""
+    monkeypatch.setattr(hub.ledger, "catch_up", lambda: None)
+    files = signers(hub).member("mr", revoking(7))
+    index = hub.publish(files)
+    assert publish(hub, files).index == index
+
+
 def test_files_that_were_never_in_force_together(hub: LiveHub) -> None:
     """Two old files that belong to different directories are no directory."""
     first = publish_files(hub, "dz", 1)

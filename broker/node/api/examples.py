@@ -199,7 +199,7 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
             "path": [],
         },
         "exchange_checkpoint": "tripoli-demo/exchange/1\n18\n…",
-        "directory": [{"entry": "e30=", "index": 4, "path": []}],
+        "directory": {"entries": ["e30="] * 6, "judging": 4, "path": []},
         "directory_checkpoint": "tripoli-demo/directory/1\n6\n…",
         "files": {"metadata/1.root.json": "e30="},
     },
