@@ -30,7 +30,7 @@ from schemas.errors import HubUnreachable, Problem
 from schemas.scalars import format_time
 from tests.unit.node.world import NodeWorld, PaperClient, at, document
 
-ASKED = 20
+ASKED = 5
 
 PACE = Pace(
     refresh_seconds=0.01,
@@ -211,23 +211,32 @@ def test_findings_in_the_directory_log_are_alarms(
     running.until(lambda: "finding" in running.alarms())
 
 
-def test_an_inbox_of_known_things_is_not_asked_without_pause(running: Running) -> None:
-    """A hub that serves the same again and again meets longer and longer pauses."""
+def test_an_inbox_of_known_things_is_not_asked_without_pause(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that serves the same again and again meets longer and longer pauses: one before each request."""
     outgoing = running.world.outgoing("ly/main")
     running.world.accept(running.world.envelope("ly/main", "tn/main", outgoing=outgoing))
     running.client.inbox_items["tn/main"] = [running.world.item(0, "tn/main")]
-    asked: list[float] = []
-    original = running.client.inbox
+    pauses = running.sync._idle["tn/main"]
+    told: list[str] = []
+    original, longer = running.client.inbox, pauses.failed
 
-    async def counting(desk: str, **options: Any) -> object:
-        asked.append(asyncio.get_running_loop().time())
+    def paused() -> float:
+        longer()
+        told.append(f"pause {pauses._failures}")
+        return 0.0
+
+    async def asked(desk: str, **options: Any) -> object:
+        if desk == "tn/main":
+            told.append("asked")
         return await original(desk, **options)
 
-    running.client.inbox = counting  # type: ignore[method-assign, assignment]
-
-    running.until(lambda: len(asked) >= ASKED)
-    # Twenty pauses of 25 milliseconds on average; a machine that is busy makes them longer, never shorter.
-    assert asked[-1] - asked[0] > ASKED * PACE.inbox_cap_seconds / 15
+    monkeypatch.setattr(pauses, "failed", paused)
+    running.client.inbox = asked  # type: ignore[method-assign, assignment]
+    running.until(lambda: len(told) >= 2 * ASKED)
+    # What is new is followed by the next request at once.
+    assert told[2:8] == ["pause 1", "asked", "pause 2", "asked", "pause 3", "asked"]
 
 
 def test_the_outbox_wakes_though_a_receipt_moved_the_log_on(running: Running) -> None:
