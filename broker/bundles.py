@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from functools import partial
 
 from broker.opening import Content, open_content
 from broker.policy.admission import admit_by_directory
@@ -17,16 +17,16 @@ from broker.tlog.checkpoint import Checkpoint
 from broker.tlog.merkle import leaf_hash, root
 from broker.tlog.proof import verify_consistency, verify_inclusion
 from broker.tlog.quorum import Quorum
+from broker.tlog.quorum_times import CLOCKS
 from broker.tlog.receipt import LogVerifier, exchange_leaf
 from broker.tlog.tiles import append, reader_from_tiles
 from broker.void import check_nothing_is_old, check_stays_in_force
 from keys.content import open_body, verify_commitment
-from keys.derivation import sha256_hex
 from keys.directory import Directory
 from keys.dsse import pae_sha256, signatures_sha256
 from keys.envelope import check_body, parse_header
 from keys.trust import load_directory
-from keys.tuf_files import ExactName, Fetch, TrustFileMissing
+from keys.tuf_files import Fetch, pick
 from schemas.bulletin import Bulletin, parse_bulletin
 from schemas.bundle import Bundle, DirectoryLog
 from schemas.directory import LogKeys
@@ -40,9 +40,6 @@ from schemas.envelope import Header
 from schemas.errors import ParseError, VerificationError
 from schemas.limits import BUNDLE_BYTES_MAX
 from schemas.loader import parse
-
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-"""How far clocks may differ (the protocol, "Two logs")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ def verify_bundle(data: bytes, initial_root: bytes) -> VerifiedBundle:
         named = bundle.witnessing
         leaf_named = leaf_hash(named.entry)
         check_included(leaf_named, named.index, named.path, directories.checkpoint)
-    if exchange.at is not None and entry.at - exchange.at > CLOCK_TOLERANCE:
+    if exchange.at is not None and entry.at - exchange.at > CLOCKS:
         raise VerificationError("the entry claims a later time than the quorum that cosigned it")
     if entry.at < parse_directory_entry(bundle.directory.entries[-1]).at:
         raise VerificationError("the entry claims an earlier time than a directory entry before it")
@@ -250,16 +247,7 @@ def load_published(entry: bytes, files: Mapping[str, bytes], initial_root: bytes
 
 def given(files: Mapping[str, bytes]) -> Fetch:
     """What gives TUF files by name, of those in a bundle or in evidence."""
-
-    def fetch(name: str, size_bytes_max: int) -> bytes:
-        data = files.get(name)
-        if isinstance(name, ExactName) and (data is None or sha256_hex(data) != name.sha256):
-            data = files.get(f"{name}@{name.sha256}", data)
-        if data is None or len(data) > size_bytes_max:
-            raise TrustFileMissing(f"{name} is not there")
-        return data
-
-    return fetch
+    return partial(pick, files.get)
 
 
 def _tree(text: str, keys: LogKeys, quorum: Quorum | None) -> Tree:

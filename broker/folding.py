@@ -14,7 +14,7 @@ from broker.tlog.merkle import consistency_path, inclusion_path, leaf_hash, root
 from broker.tlog.tiles import append, reader_from_tiles
 from keys.derivation import sha256_hex
 from keys.history import DirectoryHistory, Finding
-from keys.tuf_files import ExactName, Fetch, TrustFileMissing
+from keys.tuf_files import Fetch, TrustFileMissing, pick
 from schemas.directory import Logs
 from schemas.entries import DirectoryPublished, TreeHead, parse_directory_entry
 from schemas.errors import ParseError, Problem, VerificationError
@@ -219,18 +219,4 @@ class DirectoryFold:
             raise Problem("directory-invalid", f"the hub gives no {name}: {error}") from error
 
     def _kept_file(self, name: str, size_bytes_max: int) -> bytes:
-        return kept_file(self._store, name, size_bytes_max)
-
-
-def kept_file(store: FollowStore, name: str, size_bytes_max: int) -> bytes:
-    """Give a TUF file that was kept; of two of one name the one that is committed to.
-
-    Raises:
-        TrustFileMissing: it is not there, or over its limit.
-    """
-    data = store.trust_file(name)
-    if isinstance(name, ExactName) and (data is None or sha256_hex(data) != name.sha256):
-        data = store.trust_file(f"{name}@{name.sha256}") or data
-    if data is None or len(data) > size_bytes_max:
-        raise TrustFileMissing(name)
-    return data
+        return pick(self._store.trust_file, name, size_bytes_max)

@@ -60,6 +60,35 @@ class ExactName(str):
         return made
 
 
+def pick(get: Callable[[str], bytes | None], name: str, size_bytes_max: int) -> bytes:
+    """Give a file out of those that somebody keeps: of two of one name the one that is committed to.
+
+    The second of a name is kept under it, `@` and its SHA-256.
+
+    Raises:
+        TrustFileMissing: it is not there, or over its limit.
+    """
+    data = get(name)
+    if isinstance(name, ExactName) and (data is None or sha256_hex(data) != name.sha256):
+        data = get(f"{name}@{name.sha256}") or data
+    if data is None or len(data) > size_bytes_max:
+        raise TrustFileMissing(f"{name} is not there")
+    return data
+
+
+def recording(fetch: Fetch) -> tuple[dict[str, bytes], Fetch]:
+    """Note the files that are read, for `pick`: those noted so far, and what reads and notes them."""
+    read: dict[str, bytes] = {}
+
+    def noting(name: str, size_bytes_max: int) -> bytes:
+        data = fetch(name, size_bytes_max)
+        if read.setdefault(str(name), data) != data:
+            read[f"{name}@{sha256_hex(data)}"] = data
+        return data
+
+    return read, noting
+
+
 class TrustFileMissing(VerificationError):
     """A file that is committed to cannot be had, or other bytes were given in its place.
 

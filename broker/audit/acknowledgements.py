@@ -53,8 +53,8 @@ class AcknowledgementAudit:
             withdrawn = self._is_withdrawn(answer.desk, envelope)
             fault = answer.order_fault(envelope.answers[answer.desk], is_withdrawn=withdrawn)
             # An answer of this desk may stand in what did not open since.
-            is_known = max(self._unopened, default=-1) < item.index
-            contradictions += [fault] if fault is not None and is_known else []
+            if fault is not None and max(self._unopened, default=-1) < item.index:
+                contradictions.append(fault)
             if answer.settles:
                 envelope.answers[answer.desk] = answer.result
         if strangers:

@@ -27,7 +27,7 @@ from broker.void import check_stays_in_force
 from keys.directory import Directory
 from keys.directory_files import make_directory_file
 from keys.history import DirectoryHistory
-from keys.tuf_files import Fetch
+from keys.tuf_files import Fetch, recording
 from schemas.bundle import ProvedEntry
 from schemas.directory import Invitation
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
@@ -213,17 +213,14 @@ class Gathering:
         self, directory: Directory, proved: Sequence[ProvedEntry]
     ) -> dict[str, bytes]:
         """What shows that no directory behind one came into force: the files that those entries name."""
-        entries, read = [each.entry for each in proved], dict[str, bytes]()
+        entries = [each.entry for each in proved]
 
-        def check(fetch: Fetch) -> None:
-            def noting(name: str, size_bytes_max: int) -> bytes:
-                read[name] = fetch(name, size_bytes_max)
-                return read[name]
-
+        def check(fetch: Fetch) -> dict[str, bytes]:
+            read, noting = recording(fetch)
             check_stays_in_force(directory, entries, self.invitation.root, noting)
+            return read
 
-        await self.trust.with_files(check)
-        return read
+        return await self.trust.with_files(check)
 
     async def _opening(self, log: LogName, index: int) -> Opening:
         size = self.newest[log].checkpoint.size

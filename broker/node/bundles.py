@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Row, select
 
 from broker.db import reading
-from broker.folding import kept_file
 from broker.node import tables
 from broker.node.follow_store import NodeFollowStore
 from broker.node.inbox.received import find_shown
@@ -23,10 +23,9 @@ from broker.node.receipts import path_to
 from broker.quorum_look import LOGS
 from broker.tlog.checkpoint import Checkpoint
 from broker.void import check_nothing_is_old, check_stays_in_force
-from keys.derivation import sha256_hex
 from keys.directory_files import make_directory_file
 from keys.envelope import parse_header
-from keys.tuf_files import Fetch
+from keys.tuf_files import pick, recording
 from schemas.bundle import Bundle, DirectoryLog, ProvedAcceptance, ProvedEntry
 from schemas.directory import Witnesses
 from schemas.entries import EnvelopeAccepted, parse_exchange_entry
@@ -189,7 +188,7 @@ def _write(
     entries, closed = logs[-1][:until], tuple(logs[:-1])
     if sum(map(len, (entries, *closed))) > BUNDLE_ENTRIES_MAX:
         raise Problem("not-found", f"{_TOO_LARGE}: over {BUNDLE_ENTRIES_MAX} directory entries")
-    files, noting = _noted(store)
+    files, noting = recording(partial(pick, store.trust_file))
     root, index = follower.history.initial_root, judging.ref.index
     before = (*(entry for each in closed for entry in each), *entries[:index])
     check_nothing_is_old(judging.directory, before, noting)
@@ -218,20 +217,6 @@ def _write(
     if len(data) > BUNDLE_BYTES_MAX:
         raise Problem("not-found", f"{_TOO_LARGE}: over {BUNDLE_BYTES_MAX} bytes")
     return data
-
-
-def _noted(store: NodeFollowStore) -> tuple[dict[str, bytes], Fetch]:
-    """The TUF files that are read, and what reads them."""
-    read: dict[str, bytes] = {}
-
-    def fetch(name: str, size_bytes_max: int) -> bytes:
-        data = kept_file(store, name, size_bytes_max)
-        known = read.setdefault(str(name), data)
-        if known != data:
-            read[f"{name}@{sha256_hex(data)}"] = data
-        return data
-
-    return read, fetch
 
 
 def _proved(line: Line, index: int, size: int) -> ProvedEntry:

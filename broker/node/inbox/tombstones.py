@@ -132,7 +132,7 @@ def note_ended(connection: Connection, ended: Expired | Destroyed, now: datetime
     """
     if isinstance(ended, Destroyed):
         return _note_destroyed(connection, ended, now)
-    return note_expired(connection, ended, now)
+    return _note_expired(connection, ended, now)
 
 
 def _note_destroyed(connection: Connection, ended: Destroyed, now: datetime) -> bool:
@@ -164,20 +164,7 @@ def _note_destroyed(connection: Connection, ended: Destroyed, now: datetime) -> 
     return True
 
 
-def note_expired(connection: Connection, expired: Expired, now: datetime) -> bool:
-    """Note that an envelope expired before it was here.
-
-    Args:
-        connection: a writing transaction.
-        expired: proved to be in the log that is followed.
-        now: UTC, whole seconds.
-
-    Returns:
-        Whether this was new: neither the envelope nor its tombstone was here.
-
-    Raises:
-        Problem: `place`: the hub gave one place twice.
-    """
+def _note_expired(connection: Connection, expired: Expired, now: datetime) -> bool:
     arrived, header = expired.arrived, expired.arrived.header
     desk, sender, places = arrived.desk, header.from_, arrived.item.receipt.places
     if _is_accounted_for(connection, arrived):
